@@ -2,13 +2,11 @@
 
 #[cfg(not(feature = "model"))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 };
 
 #[cfg(feature = "model")]
-pub(crate) use watched::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-};
+pub(crate) use watched::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 #[cfg(feature = "model")]
 pub use watched::{Watch, watch};
 
@@ -19,6 +17,7 @@ pub(crate) use watched::is_mutex_of;
 /// The same, with nobody to be told.
 #[cfg(not(feature = "model"))]
 #[inline(always)]
+#[expect(clippy::extra_unused_type_parameters, reason = "as with the feature")]
 pub(crate) fn is_mutex_of<T: ?Sized>(_word: *mut ddi_sys::kmutex_t) {}
 
 #[cfg(feature = "model")]
@@ -124,6 +123,10 @@ mod watched {
                         Err(old)
                     }
 
+                    pub(crate) const fn as_ptr(&self) -> *mut $value {
+                        self.0.as_ptr()
+                    }
+
                     pub(crate) fn get_mut(&mut self) -> &mut $value {
                         self.0.get_mut()
                     }
@@ -137,7 +140,6 @@ mod watched {
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;
-        AtomicI64 of i64;
         AtomicUsize of usize;
         AtomicPtr<T> of *mut T;
     }
@@ -169,7 +171,6 @@ mod watched {
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;
-        AtomicI64 of i64;
         AtomicUsize of usize;
     }
 

@@ -77,15 +77,15 @@ impl Mappings {
     /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
-        for hysteresis in &self.all.hysteresis {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
+        for engine in 0..ENGINES {
+            self.set_engine_hysteresis(engine, time);
         }
     }
 
     /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
         if let Some(hysteresis) = self.all.hysteresis.get(engine) {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
+            hysteresis.store(i32::try_from(ticks(time)).unwrap_or(i32::MAX), Ordering::Relaxed);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! borrowed by access and dup. Before the map callback the framework's pointer is null, and [`Calls`](crate::calls::Calls) has the slot.
 //! No lock of this crate is held while the driver is called.
 
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -14,6 +14,7 @@ use ddi_sys as sys;
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::Fault;
+use crate::handle::Borrowed;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
 use crate::probe;
 use crate::slot::{Lent, Own, Slot};
@@ -116,7 +117,18 @@ unsafe extern "C-unwind" fn access<D: Device, const ENGINE: usize>(
 ) -> c_int {
     probe::fault(dhp, pvt, off, len, kind, rw);
     // SAFETY: in the access callback of this handle.
-    let error = unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE) };
+    let error = unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE as u8) };
+    if error != 0 {
+        return failed(error);
+    }
+    probe::fault_done(0);
+    0
+}
+
+/// An access that is refused.
+#[cold]
+#[inline(never)]
+fn failed(error: c_int) -> c_int {
     probe::fault_done(error);
     error
 }
@@ -151,7 +163,7 @@ unsafe fn accessed<D: Device>(
     (off, len): (i64, usize),
     kind: u32,
     rw: u32,
-    engine: usize,
+    engine: u8,
 ) -> c_int {
     if kind != sys::DEVMAP_ACCESS {
         // SAFETY: in the access callback of this handle.
@@ -164,7 +176,7 @@ unsafe fn accessed<D: Device>(
     // SAFETY: the mapping is live.
     let instance = unsafe { slot.instance() };
     let handle = slot.handle();
-    let fault = Fault { handle: &handle, offset, len, how: Fault::how(rw, engine), thread: PhantomData };
+    let fault = Fault { handle: &handle, offset, len, rw, engine, thread: PhantomData };
     // SAFETY: a mapping that is live has its data, which `unmap` cannot take away meanwhile.
     let mapping = unsafe { slot.mapping() };
     match mapping.access(&instance.device, fault) {
@@ -173,7 +185,7 @@ unsafe fn accessed<D: Device>(
     }
 }
 
-/// devmap_contextmgt(9E): the routine that this thread has entered in `Fault::switch_context`. `pvt` is what the framework has, not what
+/// devmap_contextmgt(9E) of a thread that has not got the [seat](crate::frame::Seat): the routine that it has entered in `Fault::switch_context`. `pvt` is what the framework has, not what
 /// `devmap_do_ctxmgt(9F)` was called with. Always succeeds in the framework's eyes.
 pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     dhp: sys::devmap_cookie_t,
@@ -184,11 +196,12 @@ pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     rw: u32,
 ) -> c_int {
     probe::context_switch(dhp, pvt, off, len, kind, rw);
-    if let Some(routine) = soft_state::<D>().switches().own() {
-        // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
-        unsafe { routine.call() };
+    if !used::Crowds::is_used() {
+        return 0;
     }
-    0
+    let Some(routine) = soft_state::<D>().switches().own() else { return 0 };
+    // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
+    unsafe { routine.call(off, len, kind, rw) }
 }
 
 /// devmap_dup(9E).
@@ -199,44 +212,85 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     new_pvtp: *mut *mut c_void,
 ) -> c_int {
     probe::dup(dhp, pvt, new_dhp);
-    // SAFETY: the framework's place for the private pointer.
-    unsafe { *new_pvtp = ptr::null_mut() };
-    // SAFETY: in the dup callback of this handle.
-    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return Errno::EIO.raw() };
+    // Should the driver panic, the child has no private data.
+    if !cfg!(illumos_kernel) {
+        // SAFETY: the framework's place for the private pointer.
+        unsafe { new_pvtp.write(ptr::null_mut()) };
+    }
+    // SAFETY: the caller's: in the dup callback of this handle.
+    match unsafe { duplicated::<D>(dhp, pvt, new_dhp) } {
+        Ok(child) => {
+            // SAFETY: the framework's place for the private pointer.
+            unsafe { new_pvtp.write(child.into_raw().as_ptr().cast()) };
+            0
+        }
+        Err(errno) => {
+            // SAFETY: likewise.
+            unsafe { new_pvtp.write(ptr::null_mut()) };
+            errno.raw()
+        }
+    }
+}
+
+/// The child of a mapping that is duplicated.
+///
+/// # Safety
+/// In the dup callback of this handle.
+#[inline(always)]
+unsafe fn duplicated<D: Device>(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    new_dhp: sys::devmap_cookie_t,
+) -> Result<Own<D>, Errno> {
+    // SAFETY: the caller's.
+    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return Err(Errno::EIO) };
     // SAFETY: the mapping is live.
     let instance = unsafe { slot.instance() };
     let parent = slot.handle();
-    let changes = parent.record().changes();
     // If the driver refuses or panics, the child is over.
-    let mut child = Own::copy(instance, &parent, 0, parent.record().range());
-    let handle = child.get().handle();
-    let lower = Cell::new(None);
-    let copy = Dup { parent: &parent, child: &handle, lower: &lower };
-    // SAFETY: a mapping that is live has its data, and the address space is held as writer.
-    let mapping = unsafe { slot.mapping() };
-    let mapping = match mapping.dup(&instance.device, copy) {
-        Ok(mapping) => mapping,
-        Err(errno) => {
-            drop(child);
-            return errno.raw();
+    let made = OnceCell::<Child<D>>::new();
+    let make = || {
+        let changes = parent.record().changes();
+        let own = Own::copy(&parent);
+        Child { handle: own.get().handle(), own, changes }
+    };
+    // Not `get_or_init`: that may panic.
+    let child = || loop {
+        match made.get() {
+            Some(child) => break &*child.handle,
+            None => drop(made.set(make())),
         }
     };
-    handle.record().activate_as(new_dhp);
-    child.join(instance);
-    if parent.record().changes() != changes {
-        handle.follow(&parent, 0);
-    }
-    if let Some(max) = lower.get()
-        && let Err(error) = handle.lower(max)
+    let lower = Cell::new(None);
+    let copy = Dup { parent: &parent, child: &child, lower: &lower };
+    // SAFETY: a mapping that is live has its data, and the address space is held as writer.
+    let mapping = unsafe { slot.mapping() };
+    let mapping = mapping.dup(&instance.device, copy)?;
+    let mut child = match made.into_inner() {
+        None => Own::born(&parent, new_dhp),
+        Some(child) => {
+            child.own.join(new_dhp, &parent, child.changes);
+            child.own
+        }
+    };
+    if used::Remaps::is_used()
+        && let Some(max) = lower.get()
+        && let Err(error) = child.get().handle().lower_to(max)
     {
         // The framework makes no callback for it, and frees its handle.
         drop(child);
-        return error.errno().raw();
+        return Err(error.errno());
     }
     child.fill(mapping);
-    // SAFETY: as above.
-    unsafe { *new_pvtp = child.into_raw().as_ptr().cast() };
-    0
+    Ok(child)
+}
+
+/// A child that the driver has asked for before there was one.
+struct Child<D: Device> {
+    handle: Borrowed,
+    own: Own<D>,
+    /// Number of the parent's changes before it was copied.
+    changes: u8,
 }
 
 /// Stores a private pointer where the framework wants one.
@@ -291,11 +345,12 @@ unsafe fn given_back<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> 
 unsafe extern "C-unwind" fn whole<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) {
     // SAFETY: the caller's.
     let Some(slot) = (unsafe { given_back::<D>(dhp, pvt) }) else { return };
-    let range = slot.get().record().range();
     // SAFETY: until the framework has freed the handle, it keeps the device open.
     let instance = unsafe { slot.instance() };
     let (mapping, ended) = slot.end();
-    let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(range))).0 else { return };
+    let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(ended.record()))).0 else {
+        return;
+    };
     ended.free();
 }
 
@@ -318,7 +373,7 @@ unsafe fn without(pvt1: *mut *mut c_void, pvt2: *mut *mut c_void) {
 /// An unmap after which something remains.
 ///
 /// # Safety
-/// In the unmap callback of this handle, whose private pointer it is; the framework's arguments.
+/// In the unmap callback of this handle, whose private pointer it is; the framework's arguments: there is a place for each handle.
 #[inline(never)]
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn cut<D: Device>(
@@ -355,16 +410,16 @@ unsafe extern "C-unwind" fn cut<D: Device>(
         let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
         let Left::One(mapping) = left else { return drop(slot) };
         slot.fill(mapping);
-        // SAFETY: the framework's place for the private pointer of a handle that there is.
-        return unsafe { *pvt2 = slot.into_raw().as_ptr().cast() };
+        // SAFETY: the framework's place.
+        return unsafe { pvt2.write(slot.into_raw().as_ptr().cast()) };
     }
     if new2.is_null() {
         record.cut_tail(new1, len);
         let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
         let Left::One(mapping) = left else { return drop(slot) };
         slot.fill(mapping);
-        // SAFETY: likewise.
-        return unsafe { *pvt1 = slot.into_raw().as_ptr().cast() };
+        // SAFETY: the framework's place.
+        return unsafe { pvt1.write(slot.into_raw().as_ptr().cast()) };
     }
     probe::split(new2);
     let (start, whole) = record.range();
@@ -372,13 +427,12 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     let from = before.wrapping_add(len);
     let rest = (at.wrapping_add(len as u64), whole.wrapping_sub(from));
     let changes = record.changes();
-    let mut second = Own::behind(instance, &handle, (new1, before), (new2, from as u64, rest));
+    let mut second = Own::<D>::behind(&handle, (new1, before), (new2, from as u64, rest));
     let behind = second.get().handle();
-    second.join(instance);
     let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
     // Nothing of it can have been loaded since: the address space is held.
-    let unloaded = || used::Unloads::is_used() && !record.is_touched() && behind.record().is_touched();
-    if record.changes() != changes || unloaded() {
+    let is_changed = record.changes() != changes || !record.is_touched() && behind.record().is_touched();
+    if used::Unloads::is_used() && is_changed {
         behind.follow(&handle, from as u64);
     }
     let Left::Two(mapping, data) = left else {
@@ -387,8 +441,8 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     };
     slot.fill(mapping);
     second.fill(data);
-    // SAFETY: likewise.
-    unsafe { *pvt1 = slot.into_raw().as_ptr().cast() };
-    // SAFETY: likewise.
-    unsafe { *pvt2 = second.into_raw().as_ptr().cast() };
+    // SAFETY: the framework's place.
+    unsafe { pvt1.write(slot.into_raw().as_ptr().cast()) };
+    // SAFETY: the framework's place.
+    unsafe { pvt2.write(second.into_raw().as_ptr().cast()) };
 }

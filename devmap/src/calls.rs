@@ -18,7 +18,7 @@ use ddi_sys as sys;
 
 use crate::atomic::{AtomicBool, AtomicU32};
 use crate::fixed::Fixed;
-use crate::handle::Record;
+use crate::handle::{Before, Record};
 use crate::mapped::Mapped;
 use crate::protection::Terms;
 use crate::threads::Threads;
@@ -177,24 +177,14 @@ impl Calls {
         let instances = self.instances.lock();
         let is_alone = instances.iter().nth(1).is_none();
         let instances = || instances.iter();
-        let mut last = None;
-        for mapped in instances() {
-            let Some(number) = mapped.early(cookie) else { continue };
-            if last.is_none_or(|(before, _)| number.wrapping_sub(before) as i32 >= 0) {
-                last = Some((number, mapped));
-            }
-        }
+        let early = instances().filter_map(|mapped| Some((mapped.early(cookie)?, mapped)));
+        let last =
+            early.reduce(|one, other| if (other.0.wrapping_sub(one.0) as i32) < 0 { one } else { other });
         let known = || instances().find_map(|mapped| mapped.by_cookie(cookie));
-        // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`. With several its map callback may come meanwhile.
-        let mut is_now = is_alone;
-        loop {
-            let promoted =
-                last.filter(|_| is_now).and_then(|(_, mapped)| mapped.promote(cookie, live, &mut before));
-            let found = promoted.or_else(known);
-            if found.is_some() || is_now {
-                return found;
-            }
-            is_now = true;
-        }
+        let promoted =
+            |now: bool, before: &mut Option<Before>| last.filter(|_| now)?.1.promote(cookie, live, before);
+        // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`. A map callback may come between the two looks.
+        let found = promoted(is_alone, &mut before).or_else(known);
+        found.or_else(|| promoted(!is_alone, &mut before)).or_else(known)
     }
 }

@@ -32,7 +32,7 @@ use crate::uio::Uio;
 #[inline(always)]
 unsafe fn enter<D: Device>(dev: sys::dev_t, f: impl FnOnce(&Entered<'_, D>) -> Result<(), Errno>) -> c_int {
     // SAFETY: the caller's.
-    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.refused() };
     match f(&entered) {
         Ok(()) => 0,
         Err(errno) => errno.raw(),
@@ -159,7 +159,7 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     cred: *mut sys::cred_t,
 ) -> c_int {
     if otyp != sys::OTYP_CHR {
-        return Errno::EINVAL.raw();
+        return Errno::EINVAL.refused();
     }
     // SAFETY: the framework's device number.
     let dev = unsafe { *devp };
@@ -167,7 +167,9 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     let caller = unsafe { Caller::new(cred) };
     let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Errno::ENXIO.raw() };
     // SAFETY: in an entry point.
-    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return Errno::ENXIO.raw() };
+    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else {
+        return Errno::ENXIO.refused();
+    };
     let how = Open::new(flag, caller, index);
     if !have_data::<D>() {
         return match instance.device.open(how) {
@@ -217,7 +219,7 @@ pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
         Minor::Node { instance, .. } => {
             // SAFETY: in an entry point for what is open.
             let Some(instance) = (unsafe { soft_state::<D>().open_instance(instance) }) else {
-                return Errno::ENXIO.raw();
+                return Errno::ENXIO.refused();
             };
             instance.device.close(no_data::<D>(), &mut cx);
             0

@@ -110,6 +110,13 @@ impl Errno {
         }
     }
 
+    /// The number that the kernel wants, where it is rarely wanted: what is usual does not prepare for it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refused(self) -> c_int {
+        self.raw()
+    }
+
     /// A fault code as the error number that says the same.
     ///
     /// The framework takes whatever devmap_access(9E) returns for an error number: a fault code passed on would turn

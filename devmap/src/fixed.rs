@@ -55,9 +55,25 @@ impl<T> Fixed<T> {
     /// Takes the lock, waiting for it. Not while this thread holds it: `mutex_enter(9F)`.
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.enter();
+        Guard { mutex: self, thread: PhantomData }
+    }
+
+    /// Takes the lock, for who gives it [back](Fixed::exit).
+    #[inline(always)]
+    pub(crate) fn enter(&self) {
         // SAFETY: initialised, by the type's invariant, and not destroyed while borrowed.
         unsafe { sys::mutex_enter(self.word.get()) };
-        Guard { mutex: self, thread: PhantomData }
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Safety
+    /// This thread has [taken](Fixed::enter) it, and uses the value no more.
+    #[inline(always)]
+    pub(crate) unsafe fn exit(&self) {
+        // SAFETY: the caller's.
+        unsafe { sys::mutex_exit(self.word.get()) };
     }
 }
 
@@ -109,6 +125,6 @@ impl<T> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
-        unsafe { sys::mutex_exit(self.mutex.word.get()) };
+        unsafe { self.mutex.exit() };
     }
 }

@@ -19,10 +19,11 @@ use crate::handle::{Home, Switch};
 use crate::instance::{Attached, Instance};
 use crate::life::Refusal;
 use crate::log::warn_of;
-use crate::mapped::Mapped;
+use crate::mapped::{Free, Mapped};
 use crate::minor::MinorNode;
 use crate::node::Node;
 use crate::numbers::Minor;
+use crate::slot;
 use crate::state::{Item, Module};
 use crate::tether::Tether;
 
@@ -40,6 +41,8 @@ pub(crate) struct Kind {
     drop: unsafe fn(NonNull<Attached>),
     callbacks: &'static sys::devmap_callback_ctl,
     switch: Switch,
+    /// Frees the slot of a mapping.
+    free: Free,
 }
 
 /// [`Kind`], of a device.
@@ -61,6 +64,7 @@ pub(crate) const fn kind<D: Device>() -> Kind {
         drop: |instance| drop(unsafe { Box::from_raw(instance.cast::<Instance<D>>().as_ptr()) }),
         callbacks: callbacks::first::<D>(),
         switch: callbacks::switch::<D>,
+        free: slot::free::<D>,
     }
 }
 
@@ -97,19 +101,13 @@ unsafe fn attached(module: &'static Module, kind: &Kind, tether: &Tether) -> Res
         return Err(("no soft state", None));
     }
     let undo = Undo(module, number);
-    let mappings = Mapped::new();
-    let hysteresis = ptr::from_ref(&mappings.hysteresis);
-    let home = Home {
-        dip,
-        callbacks: kind.callbacks,
-        switch: kind.switch,
-        switches: module.switches(),
-        // SAFETY: the instance keeps its mappings as long as its home.
-        hysteresis: unsafe { &*hysteresis },
-    };
-    let instance = (kind.make)(node, Attached { home, mappings }).map_err(|errno| ("attach", Some(errno)))?;
+    let home = Home { dip, callbacks: kind.callbacks, switch: kind.switch, switches: module.switches() };
+    let attached = Attached { home, mappings: Mapped::new() };
+    let instance = (kind.make)(node, attached).map_err(|errno| ("attach", Some(errno)))?;
     // SAFETY: made just now.
     let mappings = &unsafe { instance.as_ref() }.mappings;
+    // SAFETY: the instance's beginning; it stays until detach, which is refused while there are mappings; they are slots of this device.
+    unsafe { mappings.attached(instance.as_ptr().cast(), kind.free) };
     // SAFETY: the instance's, which is taken out of the chain before it is dropped.
     unsafe { module.calls().attached(mappings) };
     let item = Item { dip, instance: instance.as_ptr(), tether: tether.as_ptr() };

@@ -3,27 +3,29 @@
 //! Two lists go through the mappings themselves, so nothing is allocated: a ring of those that the framework has, and a chain of the *early* ones: set up in devmap(9E), and
 //! neither mapped by devmap_map(9E) nor found by another callback before that ([`calls`](crate::calls) says why there are such).
 //!
-//! Locking: a mutex for each instance. An mmap(2) takes it twice, a munmap(2) and a fork(2) once. It comes after the driver's own mutexes and before the mappings', and is
-//! held over no call of the driver but the `look` of [`MapRequest::previous`](crate::MapRequest::previous).
+//! Locking: a mutex for each instance, for the lists and for the state of all its mappings. An mmap(2) takes it twice, a fault, a munmap(2) and a fork(2) once. It is the innermost lock: it comes after the
+//! driver's own mutexes, and is held over no call of the driver but the `look` of [`MapRequest::previous`](crate::MapRequest::previous) and what is documented so.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
-use core::mem::offset_of;
+use core::mem::{self, offset_of};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::atomic::{AtomicI64, AtomicPtr};
+use crate::atomic::{AtomicI32, AtomicPtr};
 use crate::calls::Call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};
-use crate::handle::{Before, Borrowed, ENGINES, Handle, Hysteresis, Record};
+use crate::frame::Seat;
+use crate::handle::{Before, Borrowed, ENGINES, Handle, Home, Is, Record, State};
 use crate::links::{Links, Place};
 use crate::time::sleep_anyhow;
+use crate::used::{self, Part as _};
 
 impl Links {
     #[inline(always)]
@@ -46,12 +48,15 @@ fn is_of(record: &Record, call: &Call) -> bool {
     ptr::eq(Links::at(record).before.load(Relaxed).cast(), call)
 }
 
+/// Frees the slot of a mapping.
+pub(crate) type Free = unsafe fn(NonNull<Record>);
+
 /// The lists.
 ///
 /// # Invariants
 /// `ring` is linked to itself, or to mappings of this instance that live until they have left; each leaves before its memory goes. `early` is a chain of such, whose
 /// private data is there, whose cookies are null or handles that devmap(9E) was called with and that the framework has not unmapped since, each another. The call that one names has not [left](Mapped::left).
-struct Lists {
+pub(crate) struct Lists {
     ring: Links,
     early: Cell<*mut Links>,
     len: Cell<usize>,
@@ -61,12 +66,27 @@ struct Lists {
 unsafe impl Send for Lists {}
 
 /// All mappings of an instance; in an `Arc`, where it stays.
+///
+/// # Invariants
+/// `home` and `free` are those of the instance, once it has a mapping; the instance lives while it has any.
+#[repr(C)]
 pub(crate) struct Mapped {
     lists: Fixed<Lists>,
-    pub(crate) hysteresis: Hysteresis,
+    /// Written before there are mappings.
+    home: UnsafeCell<*const Home>,
+    /// Frees the slot of a mapping that is over.
+    free: AtomicPtr<()>,
+    /// Time that a context stays in the device, of each engine, in ticks.
+    pub(crate) hysteresis: [AtomicI32; ENGINES],
+    pub(crate) seat: Seat,
     /// The next attached instance of the module, changed with the lock of their list held.
     pub(crate) next: AtomicPtr<Mapped>,
 }
+
+// SAFETY: what it refers to is shared between threads; `home` is written before it is read.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
 
 impl Mapped {
     /// No mappings. User or kernel context: allocates.
@@ -75,8 +95,10 @@ impl Mapped {
         let lists = Lists { ring, early: Cell::new(ptr::null_mut()), len: Cell::new(0) };
         // SAFETY: it goes into the `Arc`, where it stays, and is initialised before anybody else has it.
         let lists = unsafe { Fixed::new(lists) };
-        let hysteresis = [const { AtomicI64::new(0) }; ENGINES];
-        let mapped = Arc::new(Mapped { lists, hysteresis, next: AtomicPtr::new(ptr::null_mut()) });
+        let (home, free) = (UnsafeCell::new(ptr::null()), AtomicPtr::new(ptr::null_mut()));
+        let hysteresis = [const { AtomicI32::new(0) }; ENGINES];
+        let next = AtomicPtr::new(ptr::null_mut());
+        let mapped = Arc::new(Mapped { lists, home, free, hysteresis, seat: Seat::new(), next });
         // SAFETY: this once; what an `Arc` holds does not move.
         unsafe { mapped.lists.init() };
         let ring = mapped.ring();
@@ -95,9 +117,60 @@ impl Mapped {
         unsafe { &raw mut (*self.lists.get()).ring }
     }
 
-    /// Adds a mapping to the ring.
+    /// The instance is attached.
+    ///
+    /// # Safety
+    /// The invariants; once, before there are mappings.
+    pub(crate) unsafe fn attached(&self, home: *const Home, free: Free) {
+        // SAFETY: the caller's: nobody reads it before there are mappings.
+        unsafe { self.home.get().write(home) };
+        self.free.store(free as *mut (), Relaxed);
+    }
+
+    /// Returns the instance, of which there is a mapping.
     #[inline(always)]
-    fn link(&self, record: NonNull<Record>) {
+    pub(crate) fn home(&self) -> NonNull<Home> {
+        // SAFETY: not written while there are mappings.
+        let home = unsafe { self.home.get().read() };
+        // SAFETY: by the invariant there is one.
+        unsafe { NonNull::new_unchecked(home.cast_mut()) }
+    }
+
+    /// Returns what frees a slot of the instance, of which there was a mapping.
+    pub(crate) fn free(&self) -> Free {
+        // SAFETY: by the invariant it is such a function.
+        unsafe { mem::transmute::<*mut (), Free>(self.free.load(Relaxed)) }
+    }
+
+    /// Takes the lock, for who gives it [back](Mapped::exit).
+    #[inline(always)]
+    pub(crate) fn enter(&self) {
+        self.lists.enter();
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Safety
+    /// This thread has [taken](Mapped::enter) it.
+    #[inline(always)]
+    pub(crate) unsafe fn exit(&self) {
+        // SAFETY: the caller's.
+        unsafe { self.lists.exit() };
+    }
+
+    /// The lists, with the lock held.
+    ///
+    /// # Safety
+    /// It is.
+    #[inline(always)]
+    pub(crate) unsafe fn held(&self) -> &Lists {
+        // SAFETY: the caller's; who has the lock makes no other reference than such.
+        unsafe { &*self.lists.get() }
+    }
+
+    /// Adds a mapping to the ring; with the lock held.
+    #[inline(always)]
+    fn link(&self, _: &Lists, record: NonNull<Record>) {
         let (ring, links) = (self.ring(), Links::of(record));
         // SAFETY: it stays.
         let first = unsafe { &*ring };
@@ -111,32 +184,32 @@ impl Mapped {
         unsafe { record.as_ref() }.set_place(Place::Ring);
     }
 
-    /// Adds a mapping that the framework has.
+    /// Adds a mapping that the framework has; with the lock held.
     #[inline(always)]
-    pub(crate) fn add(&self, record: NonNull<Record>) {
-        let lists = self.lists.lock();
+    pub(crate) fn join(&self, lists: &Lists, record: NonNull<Record>) {
         lists.len.set(lists.len.get() + 1);
-        self.link(record);
+        self.link(lists, record);
     }
 
-    /// Removes a mapping that is in one of the lists.
+    /// Removes a mapping that is in the ring. Returns whether the caller has the only reference to it; if not, it is retired.
     #[inline(always)]
-    pub(crate) fn remove(&self, record: NonNull<Record>) {
-        let lists = self.lists.lock();
+    pub(crate) fn remove(&self, record: NonNull<Record>) -> bool {
         // SAFETY: the caller's.
         let this = unsafe { record.as_ref() };
-        if this.place() == Place::Ring {
-            let links = Links::at(this);
-            let (next, before) = (links.next.load(Relaxed), links.before.load(Relaxed));
-            // SAFETY: in the ring, as this is.
-            unsafe { &*next }.before.store(before, Relaxed);
-            // SAFETY: likewise.
-            unsafe { &*before }.next.store(next, Relaxed);
-        } else {
-            lists.forget_early(this);
-        }
-        this.set_place(Place::Nowhere);
+        let held = this.lock();
+        let lists = held.lists();
+        let links = Links::at(this);
+        let (next, before) = (links.next.load(Relaxed), links.before.load(Relaxed));
+        // SAFETY: in the ring, as this is.
+        unsafe { &*next }.before.store(before, Relaxed);
+        // SAFETY: likewise.
+        unsafe { &*before }.next.store(next, Relaxed);
         lists.len.set(lists.len.get().wrapping_sub(1));
+        let is_alone = this.is_alone();
+        if !is_alone {
+            this.retire(held);
+        }
+        is_alone
     }
 
     /// Adds an early mapping, set up by this mmap(2) as the `number`th of the module.
@@ -172,9 +245,15 @@ impl Mapped {
         let record = match lists.take(|record| record.cookie() == cookie && is_of(record, call)) {
             Some(record) => {
                 call.mapped();
-                self.link(record);
-                // SAFETY: early until now, and the lock is held, so nobody but handles' owners knows it.
-                _before = unsafe { record.as_ref().activate() };
+                self.link(&lists, record);
+                // SAFETY: early until now, so it lives.
+                let this = unsafe { record.as_ref() };
+                // SAFETY: the lock is held.
+                let state = unsafe { this.state() };
+                if state.activate() {
+                    // SAFETY: the caller's.
+                    return unsafe { freshen_early(lists, record, place) };
+                }
                 record
             }
             None => match lists.found(self.ring(), call, cookie) {
@@ -182,11 +261,8 @@ impl Mapped {
                 None => return,
             },
         };
-        // SAFETY: it was in a list, so the handle has not been unmapped: its unmap callback comes with a null pointer until the store, and so takes this lock before anything is
-        // taken apart or the framework frees the handle. The framework may load the pointer meanwhile, whole.
-        let place = unsafe { AtomicPtr::from_ptr(place) };
-        // Last: from here on an access does not come by these lists.
-        place.store(record.as_ptr().cast(), Release);
+        // SAFETY: it was in a list, so the handle has not been unmapped.
+        unsafe { give(place, record) };
     }
 
     /// The early mapping of a handle: the number with which it was set up.
@@ -203,7 +279,7 @@ impl Mapped {
         &self,
         cookie: sys::devmap_cookie_t,
         live: bool,
-        before: &mut Before,
+        before: &mut Option<Before>,
     ) -> Option<NonNull<Record>> {
         let lists = self.lists.lock();
         let record = lists.take(|record| record.cookie() == cookie)?;
@@ -214,9 +290,13 @@ impl Mapped {
         if let Some(call) = unsafe { call.as_ref() } {
             call.found();
         }
-        self.link(record);
+        self.link(&lists, record);
         if live {
-            *before = this.activate_late();
+            // SAFETY: the lock is held.
+            let state = unsafe { this.state() };
+            if state.activate() {
+                *before = this.refresh(state);
+            }
         }
         Some(record)
     }
@@ -224,7 +304,7 @@ impl Mapped {
     /// The mapping that the framework has by this handle: valid as long as it is.
     #[cold]
     pub(crate) fn by_cookie(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        self.lists.lock().at_cookie(self.ring(), cookie)
+        self.lists.lock().by_cookie(self.ring(), cookie)
     }
 
     /// An mmap(2) is over that has early mappings, or had. If it has succeeded, those that may be mapped stay. Returns one of the others, of which there may be more: the framework has freed
@@ -256,14 +336,17 @@ impl Mapped {
     }
 
     /// Drops every translation of every mapping. Continues after an error and returns the first.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn unload(&self) -> Result<(), Error> {
+        used::Unloads::is_needed();
         let lists = self.lists.lock();
         let mut result = Ok(());
         let mut at = self.ring();
         // Few of many have translations, mostly. An early one has none.
         while let Some(record) = self.next_touched(&lists, &mut at) {
-            if let Err(error) = record.unload_if_live() {
+            // SAFETY: the lock is held.
+            let state = unsafe { record.state() };
+            if let Err(error) = record.unload_touched(state) {
                 keep_first(&mut result, error);
             }
         }
@@ -280,7 +363,8 @@ impl Mapped {
                 return None;
             }
             let record = lists.record(owner(*at));
-            if record.is_touched() {
+            // SAFETY: the lock is held.
+            if unsafe { record.is_touched_now() } {
                 return Some(record);
             }
         }
@@ -314,6 +398,35 @@ impl Mapped {
     }
 }
 
+/// Gives the framework the private pointer of a mapping.
+///
+/// # Safety
+/// The framework's place for that, of a handle that has not been unmapped; with the lock held.
+#[inline(always)]
+unsafe fn give(place: *mut *mut c_void, record: NonNull<Record>) {
+    // SAFETY: the caller's: the handle's unmap callback comes with a null pointer until the store, and so takes this lock before anything is
+    // taken apart or the framework frees the handle. The framework may load the pointer meanwhile, whole.
+    let place = unsafe { AtomicPtr::from_ptr(place) };
+    // Last: from here on an access does not come by these lists.
+    place.store(record.as_ptr().cast(), Release);
+}
+
+/// The rest of a map callback for a mapping that is of other memory than the framework's handle is.
+///
+/// # Safety
+/// As of [`give`].
+#[cold]
+#[inline(never)]
+unsafe fn freshen_early(lists: Guard<'_, Lists>, record: NonNull<Record>, place: *mut *mut c_void) {
+    let this = lists.record(record);
+    // SAFETY: the lock is held.
+    let old = this.refresh(unsafe { this.state() });
+    // SAFETY: the caller's.
+    unsafe { give(place, record) };
+    drop(lists);
+    drop(old);
+}
+
 /// All mappings, while nobody joins or leaves.
 pub(crate) struct Locked<'a> {
     ring: *mut Links,
@@ -321,6 +434,18 @@ pub(crate) struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    /// Calls a function for each mapping, with its state, until it returns an error.
+    pub(crate) fn each(
+        &mut self,
+        what: &mut dyn FnMut(&Handle, &mut State) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.iter().try_for_each(|handle| {
+            // SAFETY: the lock is held, and this borrowed mutably.
+            let state = unsafe { handle.record().state() };
+            what(&handle, state)
+        })
+    }
+
     /// The mappings, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Borrowed> {
         // SAFETY: in the lists, which are locked as long as this is borrowed.
@@ -400,12 +525,6 @@ impl Lists {
         None
     }
 
-    #[cold]
-    #[inline(never)]
-    fn forget_early(&self, this: &Record) {
-        self.take(|other| ptr::eq(other, this));
-    }
-
     /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.
     #[cold]
     #[inline(never)]
@@ -414,16 +533,21 @@ impl Lists {
         early.filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
     }
 
-    /// The mapping of a handle that another callback has found before the map callback.
-    #[inline(always)]
-    fn found(&self, ring: *mut Links, call: &Call, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        if call.has_found() { self.at_cookie(ring, cookie) } else { None }
-    }
-
     /// The mapping that the framework has by this handle.
     #[cold]
     #[inline(never)]
-    fn at_cookie(&self, ring: *mut Links, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        self.ring(ring).find(|record| self.record(*record).has_cookie(cookie))
+    fn by_cookie(&self, ring: *mut Links, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
+        self.ring(ring).find(|record| {
+            let record = self.record(*record);
+            // SAFETY: the lock is held.
+            let is_live = unsafe { record.state() }.is.contains(Is::LIVE);
+            is_live && record.cookie() == cookie
+        })
+    }
+
+    /// The mapping of a handle that another callback has found before the map callback.
+    #[inline(always)]
+    fn found(&self, ring: *mut Links, call: &Call, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
+        if call.has_found() { self.by_cookie(ring, cookie) } else { None }
     }
 }

@@ -12,8 +12,9 @@ use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::{Fault, Served};
-use crate::handle::Handle;
+use crate::handle::{Handle, Record};
 use crate::protection::Protection;
+use crate::used;
 
 /// The private data of a mapping: made in [`Device::devmap`], copied by dup, returned by unmap.
 ///
@@ -105,7 +106,7 @@ impl<D: Device<Mapping = ()>> Mapping<D> for () {
 /// A mapping that fork copies.
 pub struct Dup<'a> {
     pub(crate) parent: &'a Handle,
-    pub(crate) child: &'a Handle,
+    pub(crate) child: &'a dyn Fn() -> &'a Handle,
     pub(crate) lower: &'a Cell<Option<Protection>>,
 }
 
@@ -126,11 +127,12 @@ impl<'a> Dup<'a> {
     ///
     /// It is a copy of what the parent is when the callback returns: what another thread does to the parent meanwhile, by a set that does not have the copy yet, is done to the copy, too.
     pub fn child(&self) -> &'a Handle {
-        self.child
+        (self.child)()
     }
 
     /// Lowers the maximum protection of the child's mapping: see [`Handle::lower`]. If the process has asked for more, fork(2) fails with `EACCES`.
     pub fn lower(&self, max: Protection) {
+        used::remaps();
         self.lower.set(Some(self.lower.get().map_or(max, |lower| lower & max)));
     }
 }
@@ -175,7 +177,7 @@ impl Cut<'_> {
 
     fn range(&self) -> (u64, usize) {
         match self {
-            Cut::Whole(cut) => cut.range,
+            Cut::Whole(cut) => cut.record.range(),
             Cut::Head(cut) => cut.range,
             Cut::Tail(cut) => cut.range,
             Cut::Middle(cut) => cut.range,
@@ -208,18 +210,17 @@ pub(crate) enum Left<M> {
 type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 
 macro_rules! shapes {
-    ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty)? })*) => {
+    ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* })*) => {
         $(
             $(#[$meta])*
             pub struct $name<'a> {
-                range: (u64, usize),
-                $($field: $type,)?
+                $($field: $type,)*
                 call: Once<'a>,
             }
 
             impl<'a> $name<'a> {
-                pub(crate) fn new(range: (u64, usize) $(, $field: $type)?) -> Self {
-                    $name { range, $($field,)? call: PhantomData }
+                pub(crate) fn new($($field: $type),*) -> Self {
+                    $name { $($field,)* call: PhantomData }
                 }
             }
         )*
@@ -228,13 +229,13 @@ macro_rules! shapes {
 
 shapes! {
     /// The whole mapping goes.
-    Whole {}
+    Whole { record: &'a Record }
     /// The beginning of the mapping goes.
-    Head {}
+    Head { range: (u64, usize) }
     /// The end of the mapping goes.
-    Tail {}
+    Tail { range: (u64, usize) }
     /// The middle of the mapping goes.
-    Middle { rest: &'a Handle }
+    Middle { range: (u64, usize), rest: &'a Handle }
 }
 
 impl Whole<'_> {

@@ -194,8 +194,7 @@ pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Er
             "devmap_umem_remap(9F)", "the offset is not a multiple of the page size",
         ));
     }
-    let end = offset.checked_add(len as u64);
-    if len == 0 || end.is_none_or(|end| end > memory.len()) {
+    if len == 0 || memory.len().checked_sub(len as u64).is_none_or(|room| offset > room) {
         return Err(error!(Errno::EINVAL, "devmap_umem_remap(9F)", "the memory does not cover the mapping",));
     }
     // No memory is as long as 2^63.

@@ -5,7 +5,8 @@
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
-use core::mem::{self, ManuallyDrop};
+use core::mem;
+use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
@@ -13,29 +14,30 @@ use crate::callbacks;
 use crate::calls::{Call, Calls};
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::{Handle, State};
+use crate::handle::{Borrowed, Home, State, Target};
 use crate::instance::Instance;
 use crate::page;
 use crate::protection::Terms;
 use crate::request::{Asked, Maker, MapRequest};
-use crate::slot::{Lent, Own};
+use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
-use crate::threads::Inside;
+use crate::threads::{Inside, Place};
 
 /// An mmap(2) under way, whose end drops what was prepared, unless the framework has it: also if the driver panics.
 struct InCall<'a, D: Device> {
     calls: &'a Calls,
     call: &'a Inside<Call>,
+    place: Option<&'a Place<Call>>,
     of: PhantomData<fn() -> D>,
 }
 
 impl<D: Device> InCall<'_, D> {
     #[inline(always)]
     fn end(self, mapped: bool) {
-        let (calls, call) = (self.calls, self.call);
+        let InCall { calls, call, place, .. } = self;
         mem::forget(self);
-        calls.threads.leave(call);
-        if !mapped || !call.what.is_done() {
+        calls.threads.leave(call, place);
+        if !(mapped & call.what.is_done()) {
             left::<D>(&call.what, mapped);
         }
     }
@@ -43,7 +45,7 @@ impl<D: Device> InCall<'_, D> {
 
 impl<D: Device> Drop for InCall<'_, D> {
     fn drop(&mut self) {
-        self.calls.threads.leave(self.call);
+        self.calls.threads.leave(self.call, self.place);
         left::<D>(&self.call.what, false);
     }
 }
@@ -79,13 +81,13 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
 ) -> c_int {
     // The framework does not survive a length of zero (docs/shield.md, 14).
     if len <= 0 || off < 0 || off.wrapping_add(len) < 0 {
-        return Errno::EINVAL.raw();
+        return Errno::EINVAL.refused();
     }
     let calls = soft_state::<D>().calls();
     let call = Inside::new(Call::new(Terms { protection, max_protection, flags, cred }));
     // SAFETY: it leaves when the guard goes, which is before it.
-    unsafe { calls.threads.enter(&call) };
-    let guard = InCall::<D> { calls, call: &call, of: PhantomData };
+    let place = unsafe { calls.threads.enter(&call) };
+    let guard = InCall::<D> { calls, call: &call, place, of: PhantomData };
     // SAFETY: our own arguments passed on.
     let failed = unsafe {
         sys::ddi_devmap_segmap(dev, off, space, addrp, len, protection, max_protection, flags, cred)
@@ -94,26 +96,10 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     failed
 }
 
-/// A mapping that devmap(9E) has made: dropped if it was not set up, given to the mmap(2) if it was.
-struct Fresh<'a, D: Device> {
-    own: ManuallyDrop<Own<D>>,
-    kept: &'a Cell<bool>,
-}
-
-impl<D: Device> Drop for Fresh<'_, D> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if !self.kept.get() {
-            // SAFETY: this once.
-            unsafe { ManuallyDrop::drop(&mut self.own) };
-        }
-    }
-}
-
 /// devmap(9E): asks the device, whose answer is kept until the framework has it. The length is mmap(2)'s, not rounded: from here on
 /// lengths are whole pages.
 ///
-/// The mapping is made before the device is asked. If that refuses, it is dropped: here, or at the end of the mmap(2), if it is set up already.
+/// The mapping is made when the device asks for it, or has it set up. If it refuses after that, it is dropped: here, or at the end of the mmap(2), if it is set up already.
 pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     dev: sys::dev_t,
     dhp: sys::devmap_cookie_t,
@@ -123,24 +109,31 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     model: u32,
 ) -> c_int {
     // SAFETY: in an entry point.
-    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else {
+        return Errno::ENXIO.refused();
+    };
     let calls = soft_state::<D>().calls();
-    let Some(call) = calls.threads.own() else { return Errno::ENXIO.raw() };
-    let Some(len) = page::round_up(len) else { return Errno::EINVAL.raw() };
+    let Some(call) = calls.threads.own() else { return Errno::ENXIO.refused() };
+    let unrounded = len;
+    let (len, within) = page::rounded_up(unrounded);
     let offset = off as u64;
-    // Within 2^63, both: the end of what is negative is, or is beyond it.
-    if len == 0 || off < 0 || offset.wrapping_add(len as u64) > i64::MAX as u64 || len > i64::MAX as usize {
-        return Errno::EINVAL.raw();
+    // All are below 2^63: so no sum has wrapped.
+    let signs = (unrounded | within) as i64 | off | offset.wrapping_add(len as u64) as i64;
+    if signs < 0 || len == 0 {
+        return Errno::EINVAL.refused();
     }
-    let own = Own::new(entered.instance, dhp, (offset, len), State::new());
-    let handle = own.get().handle();
-    let kept = Cell::new(false);
-    let fresh = Fresh { own: ManuallyDrop::new(own), kept: &kept };
     let asked = Asked { offset, len, model };
-    let maker = InDevmap { instance: entered.instance, calls, call, kept: &kept };
-    let request = MapRequest::new((entered.open, entered.minor), &maker, handle, asked);
+    let maker = InDevmap {
+        instance: entered.instance,
+        calls,
+        call,
+        cookie: dhp,
+        asked,
+        made: Cell::new(None),
+        kept: Cell::new(false),
+    };
+    let request = MapRequest::new((entered.open, entered.minor), &maker, asked);
     let answer = entered.instance.device.devmap(request);
-    drop(fresh);
     let len = match answer {
         Ok(setup) => setup.len,
         Err(errno) => return errno.raw(),
@@ -155,7 +148,42 @@ struct InDevmap<'a, D: Device> {
     instance: &'a Instance<D>,
     calls: &'a Calls,
     call: &'a Call,
-    kept: &'a Cell<bool>,
+    cookie: sys::devmap_cookie_t,
+    asked: Asked,
+    /// The mapping, once it is made: dropped with this, unless it is kept.
+    made: Cell<Option<NonNull<Slot<D>>>>,
+    kept: Cell<bool>,
+}
+
+impl<D: Device> InDevmap<'_, D> {
+    fn make(&self) -> NonNull<Slot<D>> {
+        let range = (self.asked.offset, self.asked.len);
+        let slot = Own::new(self.instance, self.cookie, range, State::new()).into_raw();
+        self.made.set(Some(slot));
+        slot
+    }
+
+    /// The mapping, which was made before, or is of a process's memory, among whose mappings it has to be.
+    #[cold]
+    #[inline(never)]
+    fn set_target(&self, target: Target, len: usize) -> NonNull<Slot<D>> {
+        let slot = self.made.get().unwrap_or_else(|| self.make());
+        // SAFETY: made, and not kept yet.
+        unsafe { Lent::new(slot) }.handle().set_target(target, len);
+        slot
+    }
+}
+
+impl<D: Device> Drop for InDevmap<'_, D> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(slot) = self.made.get()
+            && !self.kept.get()
+        {
+            // SAFETY: the reference that it was made with.
+            drop(unsafe { Own::from_raw(slot) });
+        }
+    }
 }
 
 impl<D: Device> Maker<D> for InDevmap<'_, D> {
@@ -170,14 +198,33 @@ impl<D: Device> Maker<D> for InDevmap<'_, D> {
     }
 
     #[inline(always)]
-    fn keep(&self, handle: &Handle, mapping: D::Mapping) {
-        // SAFETY: of this device, and made by this devmap(9E).
-        let slot = unsafe { Lent::<D>::new(handle.raw().cast()) };
+    fn subject(&self) -> (sys::devmap_cookie_t, &Home) {
+        (self.cookie, &self.instance.attached.home)
+    }
+
+    #[cold]
+    fn make(&self) -> Borrowed {
+        let slot = self.made.get().unwrap_or_else(|| InDevmap::make(self));
+        // SAFETY: it lives as long as the request, which this outlives: longer, if it is kept.
+        unsafe { Borrowed::new(slot.cast()) }
+    }
+
+    #[inline(always)]
+    fn keep(&self, mapping: D::Mapping, target: Target, len: usize) {
+        let slot = if self.made.get().is_some() || target.memory.user().is_some() {
+            self.set_target(target, len)
+        } else {
+            let range = (self.asked.offset, len);
+            Own::new(self.instance, self.cookie, range, State::of(target)).into_raw()
+        };
+        // SAFETY: made just now.
+        let lent = unsafe { Lent::<D>::new(slot) };
         // SAFETY: nobody knows it yet, and this once: a request is set up once.
-        unsafe { slot.fill(mapping) };
-        // SAFETY: the reference that was made with it, which its maker gives up when it is in a list; the instance is that of an entry point, which is called from inside of the mmap(2).
-        unsafe { self.calls.prepare(self.call, &self.instance.attached.mappings, handle.raw()) };
+        unsafe { lent.fill(mapping) };
+        self.made.set(Some(slot));
         self.kept.set(true);
+        // SAFETY: the reference that was made with it, which its maker gives up when it is in a list; the instance is that of an entry point, which is called from inside of the mmap(2).
+        unsafe { self.calls.prepare(self.call, lent.record().mapped(), slot.cast()) };
     }
 
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {

@@ -24,6 +24,13 @@ pub fn round_up(len: usize) -> Option<usize> {
     Some(len.checked_add(mask())? & !mask())
 }
 
+/// Returns `len` rounded up to pages, and the sum that was rounded down for that: if both `len` and that are below 2^63, nothing has wrapped.
+#[inline]
+pub(crate) fn rounded_up(len: usize) -> (usize, usize) {
+    let within = len.wrapping_add(mask());
+    (within & !mask(), within)
+}
+
 /// Returns whether this is a multiple of the page size.
 #[inline]
 pub fn aligned(offset: u64) -> bool {

@@ -3,7 +3,7 @@
 //! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second setup is an error. Nothing
 //! else returns a [`Setup`], so the setup cannot be forgotten.
 
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::ptr;
@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error, error};
-use crate::handle::{Borrowed, Handle, Record, Target};
+use crate::handle::{Borrowed, Handle, Home, Target};
 use crate::memory::{Memory, covers, may_be_written};
 use crate::page;
 use crate::protection::Terms;
@@ -51,7 +51,8 @@ pub struct MapRequest<'a, D: Device> {
     minor: u32,
     maker: &'a dyn Maker<D>,
     asked: Asked,
-    handle: Borrowed,
+    /// Once the driver has asked for it.
+    handle: OnceCell<Borrowed>,
     /// The framework has it.
     set_up: Cell<bool>,
     call: Once<'a>,
@@ -63,8 +64,12 @@ pub(crate) trait Maker<D: Device> {
     fn terms(&self) -> &Terms;
     /// The callbacks of a mapping without access, or of an engine that is not the first.
     fn callbacks(&self, access: bool, engine: usize) -> &'static sys::devmap_callback_ctl;
-    /// Keeps the mapping that was set up, with its private data.
-    fn keep(&self, handle: &Handle, mapping: D::Mapping);
+    /// The framework's handle, and the instance.
+    fn subject(&self) -> (sys::devmap_cookie_t, &Home);
+    /// Makes the mapping before it is set up.
+    fn make(&self) -> Borrowed;
+    /// Keeps the mapping that was set up, of this length, with its private data.
+    fn keep(&self, mapping: D::Mapping, target: Target, len: usize);
     /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool);
 }
@@ -84,10 +89,10 @@ impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
         (open, minor): (&'a D::Open, u32),
         maker: &'a dyn Maker<D>,
-        handle: Borrowed,
         asked: Asked,
     ) -> MapRequest<'a, D> {
-        MapRequest { open, minor, maker, asked, handle, set_up: Cell::new(false), call: PhantomData }
+        let (handle, set_up) = (OnceCell::new(), Cell::new(false));
+        MapRequest { open, minor, maker, asked, handle, set_up, call: PhantomData }
     }
 
     /// Returns the private data of the open by which the process maps the device.
@@ -148,7 +153,13 @@ impl<'a, D: Device> MapRequest<'a, D> {
 
     /// Returns the future mapping. It exists once mmap(2) has succeeded; put it into its [`MappingSet`](crate::MappingSet) now.
     pub fn handle(&self) -> &Handle {
-        &self.handle
+        // Not `get_or_init`: that may panic.
+        loop {
+            match self.handle.get() {
+                Some(handle) => break handle,
+                None => drop(self.handle.set(self.maker.make())),
+            }
+        }
     }
 
     /// Calls `look` with the private data of the earlier parts of an mmap(2) that is set up [in parts](MapRequest::map_part), the
@@ -245,7 +256,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// more than it may, or to write what is pinned for reading only. Fails with `EALREADY` if the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
-        let MapRequest { maker, asked, handle, set_up, .. } = request;
+        let MapRequest { maker, asked, set_up, .. } = request;
         macro_rules! refuse {
             ($errno:expr, $why:expr) => {
                 return Err(match memory {
@@ -257,7 +268,8 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         if set_up.get() {
             refuse!(Errno::EALREADY, "the request is set up already");
         }
-        if len == 0 || len > asked.len || !page::aligned(len as u64) {
+        // The request is of whole pages.
+        if len != asked.len && (len == 0 || len > asked.len || !page::aligned(len as u64)) {
             refuse!(Errno::EINVAL, "the part is empty, longer than the request, or not in pages");
         }
         if engine >= D::ENGINES {
@@ -275,22 +287,12 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result = setup(
-            *maker,
-            handle.record(),
-            &memory,
-            (start, len),
-            max_protection,
-            flags,
-            order,
-            (access, engine),
-        );
+        let result = setup(*maker, &memory, (start, len), max_protection, flags, order, (access, engine));
         if result != sys::DDI_SUCCESS {
             refuse!(Errno::EIO, "the framework refused");
         }
         set_up.set(true);
-        handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
-        maker.keep(handle, mapping);
+        maker.keep(mapping, Target { memory, start, order, max_protection, loads_unseen: !access }, len);
         Ok(Setup { len, call: PhantomData, device: PhantomData })
     }
 }
@@ -299,7 +301,6 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
 #[inline(always)]
 fn setup<D: Device>(
     maker: &dyn Maker<D>,
-    record: &Record,
     memory: &Memory,
     (start, len): (i64, usize),
     max_protection: u32,
@@ -307,9 +308,8 @@ fn setup<D: Device>(
     order: Option<Order>,
     (access, engine): (bool, usize),
 ) -> c_int {
-    // SAFETY: the mapping is prepared.
-    let home = unsafe { record.instance() };
-    let (cookie, dip) = (record.cookie(), home.dip);
+    let (cookie, home) = maker.subject();
+    let dip = home.dip;
     let table = if access && engine == 0 { home.callbacks } else { maker.callbacks(access, engine) };
     let table = ptr::from_ref(table).cast_mut();
     let cookie_of_memory = match memory {

@@ -1,7 +1,7 @@
 //! [`MappingSet`]: mappings that go together, for example those of one device context, or all of a device.
 //!
 //! Entering and leaving cost the same however many there are. Locking: a set has a mutex, taken by every call and
-//! held while it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`]
+//! held while it unloads; it comes after the driver's own mutexes and before that of the mappings. Dropping a [`Member`]
 //! takes it, so do that while iterating over nothing.
 
 use alloc::sync::Arc;
@@ -9,7 +9,7 @@ use alloc::vec;
 
 use crate::errno::{Errno, Error};
 use crate::fixed::Guard;
-use crate::handle::{Borrowed, GONE, Handle};
+use crate::handle::{Borrowed, GONE, Handle, State};
 use crate::mapped::{self, Mapped, keep_first};
 use crate::memory::{Memory, covers};
 use crate::protection::Protection;
@@ -45,11 +45,13 @@ enum Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// Calls a function for each mapping until it returns an error.
-    fn each(&self, what: &mut dyn FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
+    /// Calls a function for each mapping, with its state locked, until it returns an error.
+    fn each(&mut self, what: &mut dyn FnMut(&Handle, &mut State) -> Result<(), Error>) -> Result<(), Error> {
         match self {
-            Locked::Some(places) => places.iter().try_for_each(|handle| what(handle)),
-            Locked::All(mapped) => mapped.iter().try_for_each(|handle| what(&handle)),
+            Locked::Some(places) => {
+                places.iter().try_for_each(|handle| what(handle, &mut handle.record().lock()))
+            }
+            Locked::All(mapped) => mapped.each(what),
         }
     }
 }
@@ -114,10 +116,10 @@ impl MappingSet {
     }
 
     /// Calls a function for each mapping, with the set locked. Continues after an error and returns the first.
-    fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
+    fn each(&self, mut what: impl FnMut(&Handle, &mut State) -> Result<(), Error>) -> Result<(), Error> {
         let mut result = Ok(());
-        let all = self.lock().each(&mut |handle| {
-            if let Err(error) = what(handle) {
+        let all = self.lock().each(&mut |handle, state| {
+            if let Err(error) = what(handle, state) {
                 keep_first(&mut result, error);
             }
             Ok(())
@@ -148,46 +150,55 @@ impl MappingSet {
     ///
     /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
-        self.each(|handle| handle.unload_range(offset, len))
+        self.each(|handle, state| handle.unload_range_of(state, offset, len))
     }
 
     /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. No mapping is added meanwhile.
     ///
-    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile, or that is not set up yet, is no error. Continues after other errors, and
+    /// Any thread, any mutex held; `offset` takes none, and asks a mapping for its [offset](Handle::offset) and [length](Handle::len) only. If the memory does not cover them all, none is changed. A mapping that goes meanwhile, or that is not set up yet, is no error. Continues after other errors, and
     /// returns the first.
     pub fn remap(&self, memory: impl Into<Memory>, offset: impl Fn(&Handle) -> u64) -> Result<(), Error> {
+        used::remaps();
         let memory = memory.into();
         let mut all = Ok(());
-        let locked = self.lock();
-        locked.each(&mut |handle| covers(&memory, offset(handle), handle.len()).map(|_| ()))?;
-        locked.each(&mut |handle| {
-            match handle.remap_to(&memory, offset(handle)) {
-                // It goes at this moment, or comes.
-                Err(GONE) => {}
-                result => all = all.and(result),
+        let mut locked = self.lock();
+        locked.each(&mut |handle, _| covers(&memory, offset(handle), handle.len()).map(|_| ()))?;
+        let mut remapped = |result| match result {
+            // It goes at this moment, or comes.
+            Err(GONE) => {}
+            result => all = all.and(result),
+        };
+        match &mut locked {
+            Locked::Some(places) => {
+                places.iter().for_each(|handle| remapped(handle.remap_to(&memory, offset(handle))));
             }
-            Ok(())
-        })?;
+            Locked::All(mapped) => mapped.each(&mut |handle, state| {
+                let mut pinned = handle.among(&memory);
+                remapped(handle.remap_of(state, &memory, &mut pinned, offset(handle)).map(drop));
+                Ok(())
+            })?,
+        }
         drop(locked);
         all
     }
 
     /// Makes accesses to every mapping in the set fail (`SIGBUS`): [`Handle::invalidate`]. Continues after an error and returns the first.
     pub fn invalidate(&self) -> Result<(), Error> {
-        self.each(Handle::invalidate)
+        self.each(Handle::invalidate_of)
     }
 
     /// Ends [`invalidate`](MappingSet::invalidate).
     pub fn validate(&self) {
-        let _ = self.each(|handle| {
-            handle.validate();
+        let _ = self.each(|handle, state| {
+            handle.validate_of(state);
             Ok(())
         });
     }
 
     /// Lowers the maximum protection of every mapping in the set: [`Handle::lower`]. Continues after an error and returns the first. A mapping that does not exist any more is no error.
     pub fn lower(&self, max: Protection) -> Result<(), Error> {
-        self.each(|handle| match handle.lower(max) {
+        used::remaps();
+        self.each(|handle, state| match handle.lower_of(state, max) {
             Err(error) if error.errno() == Errno::ESTALE => Ok(()),
             result => result,
         })

@@ -1,6 +1,6 @@
 //! A shared set of values with constant-time insertion and removal: what mappings are kept in that go together.
 //!
-//! Locking: a set has a mutex, taken by every call; it comes after the driver's own mutexes and before the handles'.
+//! Locking: a set has a mutex, taken by every call; it comes after the driver's own mutexes and before that of an instance's mappings.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -5,6 +5,7 @@
 //! detached (close(9E) comes "after the last mapping", detach(9E) with nobody inside), and detach(9E) is refused here while the instance's set has any. No locks of its own.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
@@ -13,13 +14,13 @@ use ddi_sys as sys;
 
 use crate::device::Device;
 use crate::handle::{Borrowed, Handle, Record, State};
-use crate::instance::{Attached, Instance};
-use crate::links::Place;
+use crate::instance::Instance;
+use crate::mapped::Mapped;
 
 /// A mapping, and the driver's data for it, which is there while the mapping is among those of its instance.
 ///
 /// # Invariants
-/// The record's `home` is that of an `Instance<D>`.
+/// The record's `mapped` is that of an `Instance<D>`.
 #[repr(C)]
 pub(crate) struct Slot<D: Device> {
     record: Record,
@@ -31,11 +32,7 @@ pub(crate) struct Slot<D: Device> {
 /// # Safety
 /// A slot of this device, which nobody uses any more.
 #[inline(always)]
-unsafe fn free<D: Device>(record: NonNull<Record>) {
-    // SAFETY: the caller's.
-    let ended = unsafe { record.as_ref() };
-    // SAFETY: the caller's.
-    unsafe { ended.end() };
+pub(crate) unsafe fn free<D: Device>(record: NonNull<Record>) {
     // SAFETY: the caller's: from `Own::new`. What was in it is gone: only the memory is left.
     drop(unsafe { Box::from_raw(record.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
 }
@@ -54,18 +51,10 @@ impl<D: Device> Own<D> {
         state: State,
     ) -> Own<D> {
         let slot = Own::allocate();
-        let home = NonNull::from(instance).cast();
-        // SAFETY: a field of fresh memory.
-        let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let new = unsafe { Record::new(home, free::<D>, cookie, range, state) };
-        // SAFETY: room for a record.
-        unsafe { record.write(new) };
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
-        Own(slot)
+        // SAFETY: a pointer to what an `Arc` has is not null.
+        let mapped = unsafe { NonNull::new_unchecked(Arc::as_ptr(&instance.attached.mappings).cast_mut()) };
+        // SAFETY: fresh memory; the instance's.
+        unsafe { Own::write(slot, mapped, cookie, range, state) }
     }
 
     /// Room for a slot. User context: sleeps for memory.
@@ -74,62 +63,76 @@ impl<D: Device> Own<D> {
         NonNull::from(Box::leak(Box::<Slot<D>>::new_uninit())).cast()
     }
 
-    /// A copy of this mapping, or of its part `range`, which begins so many bytes behind its start; not live, and without data. User context: sleeps for memory.
+    /// A mapping in this memory.
+    ///
+    /// # Safety
+    /// From [`allocate`](Own::allocate), and nothing is in it. `mapped` is an instance's of this device, from `Arc::as_ptr`.
     #[inline(always)]
-    pub(crate) fn copy(instance: &Instance<D>, old: &Handle, from: u64, range: (u64, usize)) -> Own<D> {
-        let slot = Own::<D>::allocate();
-        let home = NonNull::from(instance).cast();
-        let state = old.record().lock();
-        let Some(derived) = state.derive(from) else {
-            // SAFETY: room for a slot, which begins with a record, and stays; the instance's home is its beginning.
-            unsafe { Record::copy_to(slot.cast(), (home, free::<D>), (old, from, state), range) };
-            return Own(slot);
-        };
-        // SAFETY: a field of fresh memory.
+    unsafe fn write(
+        slot: NonNull<Slot<D>>,
+        mapped: NonNull<Mapped>,
+        cookie: sys::devmap_cookie_t,
+        range: (u64, usize),
+        state: State,
+    ) -> Own<D> {
+        // SAFETY: the caller's.
+        let new = unsafe { Record::new(mapped, cookie, range, state) };
+        // SAFETY: a field of fresh memory; no reference is made.
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let new = unsafe { Record::new(home, free::<D>, core::ptr::null_mut(), range, derived) };
         // SAFETY: room for a record.
         unsafe { record.write(new) };
-        drop(state);
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
         Own(slot)
     }
 
-    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data.
+    /// A copy of this mapping, not live, and without data. User context: sleeps for memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn copy(old: &Handle) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        // SAFETY: room for a slot, which begins with a record.
+        unsafe { Record::copy_to(slot.cast(), (old, 0, old.record().lock()), old.record().range()) };
+        Own(slot)
+    }
+
+    /// A copy of this mapping, without data, that the framework has by this handle. It has joined the mappings of its instance. User context: sleeps for memory.
+    #[inline(always)]
+    pub(crate) fn born(old: &Handle, cookie: sys::devmap_cookie_t) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        let parent = old.record();
+        let range = parent.range();
+        let state = parent.lock();
+        let Some(derived) = state.derive(0) else {
+            // SAFETY: room for a slot, which begins with a record.
+            unsafe { Record::bear(slot.cast(), (old, state), cookie) };
+            return Own(slot);
+        };
+        // SAFETY: fresh memory; the parent's instance.
+        let own = unsafe { Own::<D>::write(slot, parent.mapped_ptr(), cookie, range, derived.live()) };
+        parent.mapped().join(state.lists(), own.0.cast());
+        own
+    }
+
+    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data. It has joined the mappings of its instance.
     #[inline(always)]
     pub(crate) fn behind(
-        instance: &Instance<D>,
         old: &Handle,
         (cookie, before): (sys::devmap_cookie_t, usize),
         (new, from, range): (sys::devmap_cookie_t, u64, (u64, usize)),
     ) -> Own<D> {
         let slot = Own::<D>::allocate();
-        let home = NonNull::from(instance).cast();
-        // SAFETY: a field of fresh memory.
-        let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        let state = old.record().lock();
+        let first = old.record();
+        let state = first.lock();
         let Some(derived) = state.derive(from) else {
-            // SAFETY: room for a slot, which begins with a record, and stays; the instance's home is its beginning.
-            unsafe { Record::copy_to(slot.cast(), (home, free::<D>), (old, from, state), range) };
-            let own = Own(slot);
-            old.record().cut_middle(cookie, before, (own.get().record(), new));
-            return own;
+            // SAFETY: room for a slot, which begins with a record.
+            unsafe { Record::copy_to(slot.cast(), (old, from, state), range) };
+            first.cut_middle(cookie, before, (slot.cast(), new));
+            return Own(slot);
         };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let made = unsafe { Record::new(home, free::<D>, new, range, derived.live()) };
-        // SAFETY: room for a record.
-        unsafe { record.write(made) };
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        old.record().shorten(&state, cookie, before, record);
-        drop(state);
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
-        Own(slot)
+        // SAFETY: fresh memory; of the same instance.
+        let own = unsafe { Own::<D>::write(slot, first.mapped_ptr(), new, range, derived.live()) };
+        first.shorten(&state, cookie, before, own.get().record());
+        first.mapped().join(state.lists(), own.0.cast());
+        own
     }
 
     /// # Safety
@@ -160,10 +163,11 @@ impl<D: Device> Own<D> {
         unsafe { Lent(self.0, PhantomData).instance() }
     }
 
-    /// Adds the mapping to those of its instance that the framework has.
+    /// The framework has the mapping, a copy of `old` that was not prepared, by this handle: it joins those of its instance. The other one had made so many `changes` when it was copied, or less.
     #[inline]
-    pub(crate) fn join(&self, instance: &Instance<D>) {
-        instance.attached.mappings.add(self.0.cast());
+    pub(crate) fn join(&self, cookie: sys::devmap_cookie_t, old: &Handle, changes: u8) {
+        // SAFETY: a slot begins with its record; it is in no list.
+        unsafe { Record::join(self.0.cast(), cookie, old, changes) };
     }
 
     /// Stores the driver's data.
@@ -190,10 +194,7 @@ impl<D: Device> Own<D> {
     pub(crate) fn end(mut self) -> (D::Mapping, Ended<D>) {
         // SAFETY: a mapping that the framework unmaps has its data.
         let mapping = unsafe { self.take() };
-        let ended = Ended(self.0);
-        mem::forget(self);
-        ended.leave();
-        (mapping, ended)
+        (mapping, Ended::leave(self.into_raw()))
     }
 }
 
@@ -214,63 +215,62 @@ impl<D: Device> Drop for Own<D> {
 unsafe fn abandon(record: NonNull<Record>) {
     // SAFETY: the caller's reference keeps it.
     let this = unsafe { record.as_ref() };
-    if this.place() != Place::Nowhere {
-        // SAFETY: an instance begins with its home.
-        unsafe { this.home().cast::<Attached>().as_ref() }.mappings.remove(record);
+    // What has left the ring, and has other references, is retired by that.
+    if !this.is_live() || this.mapped().remove(record) {
+        this.retire(this.lock());
     }
-    this.retire();
     // SAFETY: the caller's.
     unsafe { Record::release(record) };
 }
 
 /// A mapping that is over, and in no list; dropped, the reference goes.
-pub(crate) struct Ended<D: Device>(NonNull<Slot<D>>);
+pub(crate) struct Ended<D: Device> {
+    slot: NonNull<Slot<D>>,
+    /// Nobody else has a reference.
+    is_alone: bool,
+}
 
 impl<D: Device> Ended<D> {
-    /// Leaves the mappings of the instance.
+    /// Leaves the mappings of the instance that the framework has.
     #[inline(always)]
-    fn leave(&self) {
-        let slot = Lent(self.0, PhantomData);
-        // SAFETY: while it is among the mappings of its instance, that is attached.
-        unsafe { slot.instance() }.attached.mappings.remove(self.0.cast());
-        if !slot.record().is_alone() {
-            slot.record().retire();
-        }
+    fn leave(slot: NonNull<Slot<D>>) -> Ended<D> {
+        let record = Lent(slot, PhantomData).record();
+        Ended { slot, is_alone: record.mapped().remove(slot.cast()) }
+    }
+
+    /// The mapping that is over.
+    #[inline(always)]
+    pub(crate) fn record(&self) -> &Record {
+        Lent(self.slot, PhantomData).record()
     }
 
     /// Drops the reference.
     #[inline(always)]
     pub(crate) fn free(self) {
-        let record = self.0.cast::<Record>();
+        self.give_up();
         mem::forget(self);
-        // SAFETY: the framework's reference, of a mapping that is over.
-        unsafe { give_up::<D>(record) };
+    }
+
+    #[inline(always)]
+    fn give_up(&self) {
+        let record = self.slot.cast::<Record>();
+        if !self.is_alone {
+            // SAFETY: the framework's reference, given up once.
+            return unsafe { Record::release(record) };
+        }
+        // SAFETY: the framework's reference keeps it.
+        let this = unsafe { record.as_ref() };
+        // SAFETY: it is in no list, and nobody else has a reference.
+        unsafe { this.retire_alone() };
+        // SAFETY: likewise; it has not been retired, so it is not gone.
+        unsafe { free::<D>(record) };
     }
 }
 
 impl<D: Device> Drop for Ended<D> {
     fn drop(&mut self) {
-        // SAFETY: the framework's reference, of a mapping that is over.
-        unsafe { give_up::<D>(self.0.cast()) };
+        self.give_up();
     }
-}
-
-/// Drops the framework's reference.
-///
-/// # Safety
-/// The caller's, of a mapping of this device that is over and in no list.
-#[inline(always)]
-unsafe fn give_up<D: Device>(record: NonNull<Record>) {
-    // SAFETY: the caller's reference.
-    let this = unsafe { record.as_ref() };
-    if !this.is_alone() {
-        // SAFETY: the caller's reference, given up once.
-        return unsafe { Record::release(record) };
-    }
-    // SAFETY: it is in no list, and nobody else has a reference.
-    unsafe { this.retire_alone() };
-    // SAFETY: likewise.
-    unsafe { free::<D>(record) };
 }
 
 /// A slot that lives for `'a`.

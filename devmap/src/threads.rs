@@ -39,7 +39,7 @@ impl<T> Inside<T> {
 const PLACES: usize = 32;
 
 /// A place in the table.
-struct Place<T> {
+pub(crate) struct Place<T> {
     /// The thread that has it, which alone reads and writes `inside`; 0 if none has.
     thread: AtomicU64,
     inside: AtomicPtr<Inside<T>>,
@@ -102,15 +102,19 @@ impl<T> Threads<T> {
 
     /// This thread is inside of something.
     ///
+    /// Returns its place in the table, if it has got one for this.
+    ///
     /// # Safety
     /// It lives until it has [left](Threads::leave).
     #[inline(always)]
-    pub(crate) unsafe fn enter(&self, inside: &Inside<T>) {
+    pub(crate) unsafe fn enter(&self, inside: &Inside<T>) -> Option<&Place<T>> {
         let place = self.place(inside.thread);
         if place.thread.compare_exchange(0, inside.thread, Acquire, Relaxed).is_err() {
-            return self.enter_otherwise(inside);
+            self.enter_otherwise(inside);
+            return None;
         }
         place.inside.store(ptr::from_ref(inside).cast_mut(), Relaxed);
+        Some(place)
     }
 
     #[cold]
@@ -127,16 +131,16 @@ impl<T> Threads<T> {
         others.0 = inside;
     }
 
-    /// This thread leaves what it has entered last. If it has a place, that is there: it enters the list only while it has none.
+    /// This thread leaves what it has entered last, with the place that it has got for that.
     #[inline(always)]
-    pub(crate) fn leave(&self, inside: &Inside<T>) {
-        let place = self.place(inside.thread);
-        if place.thread.load(Relaxed) != inside.thread || !inside.next.get().is_null() {
-            return self.leave_otherwise(inside);
+    pub(crate) fn leave(&self, inside: &Inside<T>, place: Option<&Place<T>>) {
+        match place {
+            Some(place) => place.thread.store(0, Release),
+            None => self.leave_otherwise(inside),
         }
-        place.thread.store(0, Release);
     }
 
+    /// If the thread has a place, what it has entered last is there: it enters the list only while it has none.
     #[cold]
     #[inline(never)]
     fn leave_otherwise(&self, inside: &Inside<T>) {

@@ -2,6 +2,7 @@
 //!
 //! Some of what a callback has to do depends on what the driver may have done before: remapped the mapping, pinned memory. The functions by which it does that set a flag, and the callbacks
 //! look at the flag before they go that way. Where nothing sets a flag the compiler knows its value, and what is behind it is not linked.
+//! What callbacks do by themselves sets no flag: behind one flag it would set another, and both would stay.
 //!
 //! Nothing but that relies on a flag. It is set before the first value for which it matters, and stays set. In a program into which several drivers are linked it is everybody's. No locks, any context.
 
@@ -45,6 +46,8 @@ macro_rules! parts {
 }
 
 parts! {
+    /// Context switches of several threads at once.
+    Crowds
     /// What is ended after its own routine.
     Ends
     /// Fault management.
@@ -53,9 +56,11 @@ parts! {
     Pages
     /// Pinned memory of processes.
     Pins
+    /// Parts of a mapping's state that few have.
+    Rarities
     /// Register sets.
     Registers
-    /// Mappings that are pointed at other memory, and what only those have.
+    /// Mappings that are pointed at other memory.
     Remaps
     /// Sets that a driver puts mappings into.
     Sets
@@ -79,12 +84,6 @@ impl<P: Part, T> Of<P, T> {
     #[inline]
     pub(crate) fn new(value: T) -> Of<P, T> {
         P::is_needed();
-        Of::known(value)
-    }
-
-    /// Of a part that is known to be used.
-    #[inline]
-    pub(crate) fn known(value: T) -> Of<P, T> {
         Of(ManuallyDrop::new(value), PhantomData)
     }
 }

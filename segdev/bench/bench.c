@@ -100,9 +100,9 @@ run(const char *name, ulong_t ops, void (*prepare)(ulong_t), void (*op)(ulong_t)
         prepare(ops);
     before = counts;
     measured(ops, op);
-    printf("{\"workload\": \"%s\", \"ops\": %lu, \"allocs\": %.3f, \"locks\": %.3f, \"hat\": %.3f}\n", name, ops,
-        (double)(counts.allocs - before.allocs) / (double)ops, (double)(counts.locks - before.locks) / (double)ops,
-        (double)(counts.hat - before.hat) / (double)ops);
+    printf("{\"workload\": \"%s\", \"ops\": %lu, \"allocs\": %.3f, \"locks\": %.3f, \"mutexes\": %.3f, \"hat\": %.3f}\n", name,
+        ops, (double)(counts.allocs - before.allocs) / (double)ops, (double)(counts.locks - before.locks) / (double)ops,
+        (double)(counts.mutexes - before.mutexes) / (double)ops, (double)(counts.hat - before.hat) / (double)ops);
     end_of_workload();
 }
 

@@ -198,6 +198,7 @@ mutex_init(kmutex_t *mutex, char *name, kmutex_type_t type, void *arg)
     UNUSED(name);
     UNUSED(type);
     UNUSED(arg);
+    counts.mutexes++;
     *(ulong_t *)mutex = 0;
 }
 

@@ -32,6 +32,7 @@ struct counts {
     ulong_t allocs;     /* allocations */
     ulong_t bytes;      /* bytes that are allocated now, as they were asked for */
     ulong_t locks;      /* mutexes and readers/writer locks taken */
+    ulong_t mutexes;    /* mutexes made */
     ulong_t hat;        /* translations entered, dropped, unlocked or changed */
 };
 

@@ -12,10 +12,10 @@ enum Rank {
     Driver,
     /// The module's list of instances.
     Instances,
-    /// An instance's mappings, or a set's.
+    /// A set's.
+    Sets,
+    /// Those of an instance's mappings: its lists, and the state of each.
     Mappings,
-    /// A mapping's, then another's in the same unmap.
-    Mapping,
     /// A timeout's, of those that set it.
     Turns,
     /// Those that are held for a few instructions.
@@ -24,11 +24,10 @@ enum Rank {
 
 /// The kind of a mutex by the type of what it holds. Whatever is not devmap's is the driver's.
 fn rank(of: &str) -> Rank {
-    const ALL: [(&str, Rank); 6] = [
+    const ALL: [(&str, Rank); 5] = [
         ("devmap::calls::Instances", Rank::Instances),
         ("devmap::mapped::Lists", Rank::Mappings),
-        ("devmap::slab::Places", Rank::Mappings),
-        ("devmap::handle::state::State", Rank::Mapping),
+        ("devmap::slab::Places<devmap::handle::Borrowed>", Rank::Sets),
         ("devmap::timeout::Turn", Rank::Turns),
         ("devmap::", Rank::Few),
     ];
@@ -65,7 +64,6 @@ pub(crate) fn wants(mutex: usize) {
         let held: Vec<Rank> = held.copied().collect();
         let out_of_order = |held: &Rank| match held {
             Rank::Driver => false,
-            Rank::Mapping => held > wanted,
             _ => held >= wanted,
         };
         assert!(!held.iter().any(out_of_order), "lock order: {wanted:?} wanted with {held:?} held");

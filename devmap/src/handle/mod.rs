@@ -3,7 +3,7 @@
 //! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to
 //! unload it. A [`Handle`] does not: once the mapping has gone, calls have no effect or fail with `ESTALE`. Some calls on a mapping whose mmap(2) is still under way are recorded, and applied when the framework has it.
 //!
-//! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the
+//! Locking: the mappings of an instance have a mutex, held for the length of each call here, so never across a callback of the
 //! driver. It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s
 //! lock too. Calls that unload wait for other processors, not for address spaces, so they may be made with mutexes
 //! held, and from any thread, a timeout's routine included.
@@ -21,9 +21,8 @@ use core::ptr::{self, NonNull};
 use ddi_sys as sys;
 
 use self::parts::{PAGES, Part};
-pub(crate) use self::record::{Before, ENGINES, Home, Hysteresis, Record, Switch};
-use self::state::Is;
-pub(crate) use self::state::{State, Target};
+pub(crate) use self::record::{ENGINES, Held, Home, Record, Switch};
+pub(crate) use self::state::{Before, Is, State, Target};
 use crate::each_page;
 use crate::errno::{Errno, Error, error};
 use crate::memory::{Memory, covers, may_be_written, trash_of};
@@ -165,7 +164,7 @@ impl Handle {
     }
 
     /// Registers the mapping with this memory, if that is a process's, so that it is notified when the memory is lost.
-    fn among(&self, memory: &Memory) -> Option<Seated> {
+    pub(crate) fn among(&self, memory: &Memory) -> Option<Seated> {
         memory.user().map(|user| self.among_users(user))
     }
 
@@ -185,7 +184,9 @@ impl Handle {
                     let old = old.record().lock();
                     let is_usual = old.user().is_none();
                     if is_usual {
-                        *self.record().lock() = old.derived(from);
+                        let derived = old.derived(from);
+                        // SAFETY: of the same instance, as a copy is.
+                        *unsafe { old.other(self.record()) } = derived;
                     }
                     is_usual
                 }
@@ -203,8 +204,10 @@ impl Handle {
         if !old.user().is_some_and(|own| own.is(user)) {
             return false;
         }
-        let mut state = self.record().lock();
-        *state = old.derived(from);
+        let derived = old.derived(from);
+        // SAFETY: of the same instance, as a copy is.
+        let mut state = unsafe { old.other(self.record()) };
+        *state = derived;
         state.set_pinned(Some(seat));
         if user.is_lost() {
             state.is |= Is::INVALID;
@@ -215,33 +218,27 @@ impl Handle {
         true
     }
 
-    /// As [`follow_now`](Handle::follow_now), where anything can be done to mappings.
-    #[inline(always)]
-    pub(crate) fn follow(&self, old: &Handle, from: u64) {
-        if used::Unloads::is_used() {
-            self.follow_now(old, from);
-        }
-    }
-
     /// Of a mapping that was made of another, as the part from byte `from` of it on, and is live by now: does to it what was done to the other one meanwhile, by way of a set that did not have
     /// this one yet. What was done to both, or to this one, counts more.
     #[cold]
     #[inline(never)]
-    fn follow_now(&self, old: &Handle, from: u64) {
-        let validity = old.record().lock().is & Is::INVALID;
-        {
-            let mut state = self.record().lock();
-            if !state.is.contains(Is::OWN_VALIDITY) {
-                state.is = (state.is - Is::INVALID) | validity;
-            }
-            let _ = self.record().unload_all(&state);
+    pub(crate) fn follow(&self, old: &Handle, from: u64) {
+        let state = old.record().lock();
+        let validity = state.is & Is::INVALID;
+        // SAFETY: of the same instance, as what was made of another is.
+        let mut state = unsafe { state.other(self.record()) };
+        if !state.is.contains(Is::OWN_VALIDITY) {
+            state.is = (state.is - Is::INVALID) | validity;
         }
+        let _ = self.record().unload(&state);
+        drop(state);
         if used::Remaps::is_used() {
             self.follow_memory(old, from);
         }
     }
 
-    /// As [`follow_now`](Handle::follow_now), for what is mapped, and for the protection.
+    /// As [`follow`](Handle::follow), of what it maps.
+    #[inline(never)]
     fn follow_memory(&self, old: &Handle, from: u64) {
         let (memory, start, parts, max) = {
             let state = old.record().lock();
@@ -271,7 +268,7 @@ impl Handle {
     }
 
     /// Calls `f` with the framework's handle, for functions that this crate does not have. Returns None if the mapping has gone. The handle is valid until `f` returns, under the
-    /// mapping's lock: `f` must not call methods of this value or of a set that contains it. See [`raw`](crate::raw).
+    /// lock of all mappings of the instance: `f` must not call methods of them or of a set that contains any. See [`raw`](crate::raw).
     pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
         let state = self.record().lock();
         state.is.contains(Is::LIVE).then(|| f(self.record().cookie()))
@@ -279,7 +276,7 @@ impl Handle {
 
     /// Returns whether the mapping exists at this moment.
     pub fn is_live(&self) -> bool {
-        self.record().lock().is.contains(Is::LIVE)
+        self.record().is_live()
     }
 
     /// Returns the user offset at which the mapping starts, in bytes. An unmap of its head moves it.
@@ -303,6 +300,7 @@ impl Handle {
     /// On return no processor uses them. Any thread, any mutex held. A mapping that has gone has none; that is no
     /// error. Fails with `EIO` if the framework refuses.
     pub fn unload(&self) -> Result<(), Error> {
+        used::Unloads::is_needed();
         let state = self.record().lock();
         self.record().unload(&state)
     }
@@ -310,8 +308,13 @@ impl Handle {
     /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has.
     /// `devmap_unload(9F)`.
     pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
-        let state = self.record().lock();
-        self.record().unload_range(&state, offset, len)
+        self.unload_range_of(&self.record().lock(), offset, len)
+    }
+
+    /// As [`unload_range`](Handle::unload_range), with the lock held.
+    pub(crate) fn unload_range_of(&self, state: &State, offset: u64, len: usize) -> Result<(), Error> {
+        used::Unloads::is_needed();
+        self.record().unload_range(state, offset, len)
     }
 
     /// Makes the process's accesses fail (`SIGBUS`), until [`validate`](Handle::validate).
@@ -319,19 +322,28 @@ impl Handle {
     /// The access callback refuses them. The framework's `DEVMAP_MAPPING_INVALID` is not used: it crashes for kernel
     /// memory and cannot be ended (docs/shield.md, 4 to 6). Fails with `ENOTSUP` for a mapping without an access callback.
     pub fn invalidate(&self) -> Result<(), Error> {
-        let mut state = self.record().lock();
+        self.invalidate_of(&mut self.record().lock())
+    }
+
+    /// As [`invalidate`](Handle::invalidate), with the lock held.
+    pub(crate) fn invalidate_of(&self, state: &mut State) -> Result<(), Error> {
         if state.is.contains(Is::UNSEEN) {
             return Err(error!(Errno::ENOTSUP, "devmap_access(9E)", "the mapping has no access callback",));
         }
-        self.record().invalidate(&mut state);
-        self.record().unload(&state)
+        used::Unloads::is_needed();
+        self.record().invalidate(state);
+        self.record().unload(state)
     }
 
     /// Ends [`invalidate`](Handle::invalidate).
     pub fn validate(&self) {
-        let mut state = self.record().lock();
-        self.record().change();
-        state.is = (state.is - Is::INVALID) | Is::OWN_VALIDITY;
+        self.validate_of(&mut self.record().lock());
+    }
+
+    /// As [`validate`](Handle::validate), with the lock held.
+    pub(crate) fn validate_of(&self, state: &mut State) {
+        used::Unloads::is_needed();
+        self.record().validate(state);
     }
 
     /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
@@ -352,35 +364,45 @@ impl Handle {
 
     /// As [`remap`](Handle::remap), unless the mapping is something of this by then. Returns whether it was done.
     fn remap_unless(&self, unless: Is, memory: &Memory, offset: u64) -> Result<bool, Error> {
-        let memory = memory.clone();
         // Before the lock: it takes another one.
-        let pinned = self.among(&memory);
+        let mut pinned = self.among(memory);
         let old = {
-            let record = self.record();
-            let mut state = record.lock();
-            if state.is.contains(Is::GONE) || state.memory.is_none() {
-                return Err(GONE);
-            }
+            let mut state = self.record().lock();
             if state.is.intersects(unless) {
                 return Ok(false);
             }
-            let start = covers(&memory, offset, record.range().1)?;
-            if !may_be_written(&memory) && state.protection().contains(Protection::WRITE) {
-                return Err(error!(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
-            }
-            if trash_of(&memory).is_some() {
-                return Err(error!(Errno::ESTALE, REMAP, "the process wants its memory back"));
-            }
-            if state.is.contains(Is::LIVE) {
-                let result = record.remap(&state, &memory, start, state.max_protection.into());
-                if result != sys::DDI_SUCCESS {
-                    return Err(error!(Errno::EIO, REMAP, "the framework refused"));
-                }
-            }
-            (record.point(&mut state, memory, pinned, start), state.set_parts(None))
+            self.remap_of(&mut state, memory, &mut pinned, offset)?
         };
         drop(old);
         Ok(true)
+    }
+
+    /// As [`remap`](Handle::remap), with the lock held; takes `pinned`, its place among the mappings of this memory. What this returns is to be dropped without the lock.
+    pub(crate) fn remap_of(
+        &self,
+        state: &mut State,
+        memory: &Memory,
+        pinned: &mut Option<Seated>,
+        offset: u64,
+    ) -> Result<impl Sized + use<>, Error> {
+        let record = self.record();
+        if state.is.contains(Is::GONE) || state.memory.is_none() {
+            return Err(GONE);
+        }
+        let start = covers(memory, offset, record.range().1)?;
+        if !may_be_written(memory) && state.protection().contains(Protection::WRITE) {
+            return Err(error!(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
+        }
+        if trash_of(memory).is_some() {
+            return Err(error!(Errno::ESTALE, REMAP, "the process wants its memory back"));
+        }
+        if state.is.contains(Is::LIVE) {
+            let result = record.remap(state, memory, start, state.max_protection.into());
+            if result != sys::DDI_SUCCESS {
+                return Err(error!(Errno::EIO, REMAP, "the framework refused"));
+            }
+        }
+        Ok((record.point(state, memory.clone(), pinned.take(), start), state.set_parts(None)))
     }
 
     /// Points some pages of the mapping, `len` bytes from user offset `offset` on, at other memory than the rest, from byte `from` of it on; `max` is what the process can do with them at most. What was loaded of
@@ -442,9 +464,14 @@ impl Handle {
         self.lower_to(max)
     }
 
-    fn lower_to(&self, max: Protection) -> Result<(), Error> {
+    #[cold]
+    pub(crate) fn lower_to(&self, max: Protection) -> Result<(), Error> {
+        self.lower_of(&mut self.record().lock(), max)
+    }
+
+    /// As [`lower`](Handle::lower), with the lock held.
+    pub(crate) fn lower_of(&self, state: &mut State, max: Protection) -> Result<(), Error> {
         let record = self.record();
-        let mut state = record.lock();
         let Some(memory) = state.memory.clone().filter(|_| state.is.contains(Is::LIVE)) else {
             return Err(GONE);
         };
@@ -452,14 +479,14 @@ impl Handle {
         if lower == state.max_protection {
             return Ok(());
         }
-        let result = record.remap(&state, &memory, state.start, lower.into());
+        let result = record.remap(state, &memory, state.start, lower.into());
         if result != sys::DDI_SUCCESS {
             return Err(error!(Errno::EACCES, REMAP, "the process has asked for more"));
         }
         state.max_protection = lower;
-        record.remapped(&mut state);
+        record.remapped(state);
         // A remap of the whole has ended these.
-        record.apply_parts(&mut state);
+        record.apply_parts(state);
         Ok(())
     }
 

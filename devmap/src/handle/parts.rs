@@ -1,6 +1,6 @@
 //! [`Parts`]: pages of a mapping that map memory of their own, with a framework that can do that ([`each_page`](crate::each_page)).
 //!
-//! Locking: lists are never changed; the framework is told under the mapping's lock.
+//! Locking: lists are never changed; the framework is told under the lock of the instance's mappings.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,29 +1,31 @@
 //! [`Record`]: everything about one mapping but the driver's data, which lies behind it ([`Slot`](crate::slot::Slot)): one allocation.
 //!
-//! Locking: a mutex for each record, the innermost lock; see the [module](super). A second one is taken under it in an unmap of a middle, that of the mapping behind the cut.
+//! Locking: its state is behind the mutex of its instance's mappings; see the [module](super).
 
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
+use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
 
 use ddi_sys as sys;
 
 use super::parts::Live;
-use super::state::{Held, Is, Place, State, Target, drop_memory, drop_rare};
+use super::state::{Before, Is, Place, State, Target, drop_memory, drop_rare};
 use super::{Borrowed, Handle};
-use crate::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-};
+use crate::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use crate::errno::{Errno, Error, error};
-use crate::fixed::{Fixed, Guard};
 use crate::frame::Routine;
 use crate::links;
+use crate::mapped::{Lists, Mapped};
 use crate::memory::Memory;
 use crate::page;
 use crate::probe;
 use crate::threads::Threads;
-use crate::used::{self, Of, Part as _};
+use crate::used::{self, Part as _};
 
 const UNLOAD: &str = "devmap_unload(9F)";
 
@@ -34,14 +36,9 @@ pub(crate) struct Home {
     pub callbacks: &'static sys::devmap_callback_ctl,
     /// devmap_contextmgt(9E) of the device's mappings.
     pub switch: Switch,
-    /// The routines of switches under way.
+    /// The routines of switches under way, of threads that have no seat.
     pub switches: &'static Threads<Routine>,
-    /// That of the instance's mappings, which live as long.
-    pub hysteresis: &'static Hysteresis,
 }
-
-/// Memory that a mapping had before it was made to map something else.
-pub(crate) type Before = Option<Of<used::Remaps, Held>>;
 
 /// devmap_contextmgt(9E).
 pub(crate) type Switch =
@@ -50,20 +47,17 @@ pub(crate) type Switch =
 /// The greatest number of engines.
 pub(crate) const ENGINES: usize = 8;
 
-/// Time that a context stays in the device, of each engine, in ticks.
-pub(crate) type Hysteresis = [AtomicI64; ENGINES];
-
 /// One mapping; what its [`Handle`]s refer to.
 ///
 /// # Invariants
-/// `cookie` is a handle that devmap(9E) was called with, or a callback, or null. While the mapping is live the framework has it, and with the record's lock held its unmap
-/// callback does not return. `home` is the instance's, which lives while the mapping is prepared or live. `free` frees the allocation that begins with this.
+/// `cookie` is a handle that devmap(9E) was called with, or a callback, or null. While the mapping is live the framework has it, and with the lock held its unmap
+/// callback does not return. `mapped` is the instance's, and lives as long as this: the instance, which has a reference, lives while the mapping is prepared or live, and a mapping that is [gone](Is::GONE) has a
+/// reference of its own.
 #[repr(C)]
 pub(crate) struct Record {
-    state: Fixed<State>,
-    /// The framework's handle. Changed with the lock held; before the first callback with that of the instance's mappings.
+    mapped: NonNull<Mapped>,
+    /// The framework's handle. Changed with the lock held.
     cookie: AtomicPtr<c_void>,
-    home: NonNull<Home>,
     /// Number of references; the framework's private pointer is one. The mappings of its instance have none, for a mapping leaves them before it gives this up.
     refs: AtomicUsize,
     /// The user offset at which the mapping starts, in bytes. Changed, as `len` is, with the lock held, by the thread that is in devmap(9E) or an unmap callback.
@@ -72,7 +66,8 @@ pub(crate) struct Record {
     len: AtomicUsize,
     /// Neighbours among the mappings of the instance, while it is in a list.
     pub(crate) links: MaybeUninit<links::Links>,
-    free: unsafe fn(NonNull<Record>),
+    /// Behind the lock.
+    state: UnsafeCell<State>,
     /// The number with which an early mapping was set up.
     pub(crate) number: AtomicU32,
     /// The context timeout that the framework has for it, in ticks. Changed with the lock held.
@@ -80,7 +75,7 @@ pub(crate) struct Record {
     /// Whether translations may exist: set, with the lock held, before any is loaded; cleared with it when all have been unloaded. Whoever reads it without the lock
     /// sees what was loaded before; keeping later loads apart is the driver's, as it is of an unload.
     loaded: AtomicBool,
-    /// A [`links::Place`], changed with the lock of the instance's mappings held.
+    /// A [`links::Place`], changed with the lock held.
     place: AtomicU8,
     /// Number of changes, but for unloads of the whole; it wraps. Changed with the lock held.
     changes: AtomicU8,
@@ -92,30 +87,81 @@ unsafe impl Send for Record {}
 // SAFETY: as above.
 unsafe impl Sync for Record {}
 
+/// The state of a mapping, with the lock of its instance's mappings held.
+pub(crate) struct Held<'a> {
+    /// The only thing that is kept: what is at hand without a register of its own.
+    record: &'a Record,
+    thread: PhantomData<*mut ()>,
+}
+
+impl<'a> Held<'a> {
+    /// The same lock, for another mapping of the instance.
+    ///
+    /// # Safety
+    /// Of the same instance.
+    #[inline(always)]
+    pub(crate) unsafe fn other<'b>(self, record: &'b Record) -> Held<'b>
+    where
+        'a: 'b,
+    {
+        mem::forget(self);
+        Held { record, thread: PhantomData }
+    }
+
+    /// Only the lock.
+    #[inline(always)]
+    pub(crate) fn lists(&self) -> &Lists {
+        // SAFETY: the lock is held.
+        unsafe { self.record.mapped().held() }
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: this thread has taken it.
+        unsafe { self.record.mapped().exit() };
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = State;
+    #[inline(always)]
+    fn deref(&self) -> &State {
+        // SAFETY: the lock is held, and this the only way to the states of its mappings meanwhile.
+        unsafe { &*self.record.state.get() }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut State {
+        // SAFETY: as in `deref`, and this is borrowed mutably.
+        unsafe { &mut *self.record.state.get() }
+    }
+}
+
 impl Record {
     /// A mapping that is not live, with one reference.
     ///
     /// # Safety
-    /// The result goes where it stays, and is [initialised](Record::init) there. The invariants.
+    /// The invariants; `mapped` is from `Arc::as_ptr`.
     #[inline(always)]
     pub(crate) unsafe fn new(
-        home: NonNull<Home>,
-        free: unsafe fn(NonNull<Record>),
+        mapped: NonNull<Mapped>,
         cookie: sys::devmap_cookie_t,
         (offset, len): (u64, usize),
         state: State,
     ) -> Record {
         Record {
             loaded: AtomicBool::new(state.is.contains(Is::UNSEEN)),
-            // SAFETY: the caller's.
-            state: unsafe { Fixed::new(state) },
+            mapped,
             cookie: AtomicPtr::new(cookie),
-            home,
             refs: AtomicUsize::new(1),
             offset: AtomicU64::new(offset),
             len: AtomicUsize::new(len),
             links: MaybeUninit::uninit(),
-            free,
+            state: UnsafeCell::new(state),
             number: AtomicU32::new(0),
             ticks: AtomicI32::new(0),
             place: AtomicU8::new(links::Place::Nowhere as u8),
@@ -123,50 +169,85 @@ impl Record {
         }
     }
 
-    /// # Safety
-    /// Once, and it does not move from now on.
+    /// As [`mapped`](Record::mapped), from `Arc::as_ptr`.
     #[inline(always)]
-    pub(crate) unsafe fn init(&self) {
-        // SAFETY: the caller's.
-        unsafe { self.state.init() };
+    pub(crate) fn mapped_ptr(&self) -> NonNull<Mapped> {
+        self.mapped
     }
 
-    /// Ends the record of a mapping that is over, or that never was one: its state has nothing that would have to be dropped.
-    ///
-    /// # Safety
-    /// It is not used any more, nor dropped.
-    #[inline]
-    pub(crate) unsafe fn end(&self) {
-        // SAFETY: the caller's.
-        unsafe { self.state.destroy() };
+    /// The mappings of its instance.
+    #[inline(always)]
+    pub(crate) fn mapped(&self) -> &Mapped {
+        // SAFETY: the invariant.
+        unsafe { self.mapped.as_ref() }
     }
 
     /// A copy of a mapping, or of its part that begins `from` bytes behind its start, in place of `to`, in the unusual cases; not live. Gives the lock of the other back.
     ///
     /// # Safety
-    /// There is room for it, where it stays; as of [`new`](Record::new).
+    /// There is room for it, at the beginning of a slot of the same device.
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn copy_to(
         to: NonNull<Record>,
-        (home, free): (NonNull<Home>, unsafe fn(NonNull<Record>)),
-        (old, from, state): (&Handle, u64, Guard<'_, State>),
+        (old, from, state): (&Handle, u64, Held<'_>),
         range: (u64, usize),
     ) {
         let users = state.is_users();
         let derived = if users { State::new() } else { state.derived(from) };
-        // SAFETY: the caller's.
-        let record = unsafe { Record::new(home, free, ptr::null_mut(), range, derived) };
+        drop(state);
+        // SAFETY: of the same instance.
+        let record = unsafe { Record::new(old.record().mapped_ptr(), ptr::null_mut(), range, derived) };
         // SAFETY: the caller's: there is room for it.
         unsafe { to.write(record) };
-        drop(state);
-        // SAFETY: written just now.
-        let record = unsafe { to.as_ref() };
-        // SAFETY: this once; it stays there.
-        unsafe { record.init() };
         if users {
             // SAFETY: it lives longer than this.
             unsafe { Borrowed::new(to) }.adopt(old, from);
+        }
+    }
+
+    /// A copy of a mapping, in place of `to`, in the unusual cases, that the framework has by this handle. It has joined the others. Gives the lock of the other back.
+    ///
+    /// # Safety
+    /// As of [`copy_to`](Record::copy_to).
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn bear(
+        to: NonNull<Record>,
+        (old, state): (&Handle, Held<'_>),
+        cookie: sys::devmap_cookie_t,
+    ) {
+        let changes = old.record().changes();
+        // SAFETY: the caller's.
+        unsafe { Record::copy_to(to, (old, 0, state), old.record().range()) };
+        // SAFETY: made just now.
+        unsafe { Record::join(to, cookie, old, changes) };
+    }
+
+    /// The framework has a copy of `old` that was not prepared, by this handle: it joins the mappings of its instance. What was done to the other one after so many `changes` is done to this one, too.
+    ///
+    /// # Safety
+    /// It lives, and is in no list.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn join(
+        record: NonNull<Record>,
+        cookie: sys::devmap_cookie_t,
+        old: &Handle,
+        changes: u8,
+    ) {
+        // SAFETY: the caller's.
+        let this = unsafe { record.as_ref() };
+        let mut state = this.lock();
+        let is_stale = this.activate(&mut state, cookie);
+        this.mapped().join(state.lists(), record);
+        let before = if is_stale { this.refresh(&mut state) } else { None };
+        let is_changed = used::Unloads::is_used() && old.record().changes() != changes;
+        drop(state);
+        drop(before);
+        if is_changed {
+            // SAFETY: it lives longer than this.
+            unsafe { Borrowed::new(record) }.follow(old, 0);
         }
     }
 
@@ -196,13 +277,17 @@ impl Record {
     }
 
     /// # Safety
-    /// Nobody uses it any more.
+    /// Nobody uses it any more. It is gone, as a mapping is to which there was another reference when the framework gave up its own.
+    #[cold]
     #[inline(never)]
     unsafe fn free(record: NonNull<Record>) {
         // SAFETY: it is there until this ends it.
-        let free = unsafe { record.as_ref() }.free;
-        // SAFETY: by the invariant, and the caller's.
+        let this = unsafe { record.as_ref() };
+        let (mapped, free) = (this.mapped.as_ptr(), this.mapped().free());
+        // SAFETY: the caller's; a slot of this instance.
         unsafe { free(record) };
+        // SAFETY: the reference of a mapping that is gone, from `retire`.
+        unsafe { Arc::decrement_strong_count(mapped) };
     }
 
     /// Returns whether the caller's is the only reference. If the mapping is in no set of its instance, nobody else can have one by then.
@@ -212,8 +297,20 @@ impl Record {
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> Guard<'_, State> {
-        self.state.lock()
+    pub(crate) fn lock(&self) -> Held<'_> {
+        self.mapped().enter();
+        Held { record: self, thread: PhantomData }
+    }
+
+    /// Its state, with the lock held.
+    ///
+    /// # Safety
+    /// The lock of its instance's mappings is held for as long as the result is used, and nothing else reaches the state meanwhile; or the caller has the only reference to a mapping that is in no list.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn state(&self) -> &mut State {
+        // SAFETY: the caller's.
+        unsafe { &mut *self.state.get() }
     }
 
     #[inline]
@@ -221,11 +318,10 @@ impl Record {
         self.cookie.load(Relaxed)
     }
 
-    /// Returns whether the framework has the mapping, by this handle.
-    #[inline(always)]
-    pub(crate) fn has_cookie(&self, cookie: sys::devmap_cookie_t) -> bool {
-        let state = self.lock();
-        state.is.contains(Is::LIVE) && self.cookie() == cookie
+    /// Returns whether the mapping exists, without the lock.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.place() == links::Place::Ring
     }
 
     /// The framework has the handle of a mapping that is prepared freed, or may have.
@@ -248,9 +344,10 @@ impl Record {
         self.place.store(place as u8, Relaxed);
     }
 
+    /// Returns its instance, which is there while it is live, or prepared.
     #[inline]
     pub(crate) fn home(&self) -> NonNull<Home> {
-        self.home
+        self.mapped().home()
     }
 
     /// Returns what a mapping that is live knows of its instance.
@@ -260,7 +357,7 @@ impl Record {
     #[inline]
     pub(crate) unsafe fn instance(&self) -> &Home {
         // SAFETY: by the invariant the instance is there.
-        unsafe { self.home.as_ref() }
+        unsafe { self.home().as_ref() }
     }
 
     /// Whether it may have translations, without its lock.
@@ -269,13 +366,23 @@ impl Record {
         self.loaded.load(Relaxed)
     }
 
+    /// As [`is_touched`](Record::is_touched), with the lock.
+    ///
+    /// # Safety
+    /// The lock is held.
+    #[inline(always)]
+    pub(crate) unsafe fn is_touched_now(&self) -> bool {
+        // SAFETY: it is written with the lock held only.
+        unsafe { *self.loaded.as_ptr() }
+    }
+
     /// Returns the number of changes so far.
     #[inline(always)]
     pub(crate) fn changes(&self) -> u8 {
-        if used::Unloads::is_used() { self.changes.load(Relaxed) } else { 0 }
+        self.changes.load(Relaxed)
     }
 
-    /// It is about to be changed, with its lock held.
+    /// It is about to be changed, with the lock held.
     pub(super) fn change(&self) {
         self.changes.fetch_add(1, Relaxed);
     }
@@ -301,22 +408,16 @@ impl Record {
         Some((i64::try_from(start).ok()?, len))
     }
 
-    /// Calls `f` with the state of a mapping that is not among those of the instance yet, or with their lock held no callback knows: with its own lock held, if somebody else has a reference.
-    #[inline(always)]
-    fn with_new<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        if self.is_alone() {
-            // SAFETY: nobody else has a reference.
-            return f(unsafe { &mut *self.state.get() });
-        }
-        f(&mut self.lock())
-    }
-
     /// Memory that it maps, chosen in devmap(9E).
     #[inline(always)]
     pub(super) fn set_target(&self, target: Target, len: usize) {
         self.loaded.store(target.loads_unseen, Relaxed);
         self.len.store(len, Relaxed);
-        self.with_new(|state| state.set_target(target));
+        if self.is_alone() {
+            // SAFETY: nobody else has a reference, and it is in no list.
+            return unsafe { self.state() }.set_target(target);
+        }
+        self.lock().set_target(target);
     }
 
     /// As [`set_target`](Record::set_target), of a process's memory, among whose mappings it is at this place.
@@ -325,46 +426,26 @@ impl Record {
         self.lock().rare().pinned = Some(seat);
     }
 
-    /// The framework has it, from the first callback on; with the lock of the instance's mappings held. Returns what it mapped before, to be dropped without any lock.
+    /// The framework has it, a copy that was not prepared, by this handle; with the lock held. Returns whether it is to be [refreshed](Record::refresh).
     #[inline(always)]
-    pub(crate) fn activate(&self) -> Before {
-        let is_stale = self.with_new(|state| {
-            state.is |= Is::LIVE;
-            state.is_stale()
-        });
-        if is_stale { self.refresh(&mut self.lock()) } else { None }
+    fn activate(&self, state: &mut State, cookie: sys::devmap_cookie_t) -> bool {
+        self.cookie.store(cookie, Relaxed);
+        state.activate()
     }
 
-    /// The same, where it is rare.
-    #[inline(always)]
-    pub(crate) fn activate_late(&self) -> Before {
-        let mut state = self.lock();
-        state.is |= Is::LIVE;
-        if state.is_stale() { self.refresh(&mut state) } else { None }
-    }
-
-    /// As [`activate`](Record::activate), of a copy that was not prepared, and is not in the instance's set yet: with the handle that the framework has for it.
-    #[inline]
-    pub(crate) fn activate_as(&self, cookie: sys::devmap_cookie_t) {
-        let is_stale = self.with_new(|state| {
-            self.cookie.store(cookie, Relaxed);
-            state.is |= Is::LIVE;
-            state.is_stale()
-        });
-        if is_stale {
-            self.freshen(self.lock());
+    /// The framework is about to forget it, and somebody else has a reference. What it mapped is freed after letting go of the lock.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn retire(&self, mut state: Held<'_>) {
+        self.set_place(links::Place::Nowhere);
+        self.cookie.store(ptr::null_mut(), Relaxed);
+        self.loaded.store(false, Relaxed);
+        if !state.is.contains(Is::GONE) {
+            // SAFETY: from `Arc::as_ptr`, of the instance that is still there. `free` gives it back.
+            unsafe { Arc::increment_strong_count(self.mapped.as_ptr()) };
         }
-    }
-
-    /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
-    #[inline]
-    pub(crate) fn retire(&self) {
-        let old = {
-            let mut state = self.lock();
-            self.cookie.store(ptr::null_mut(), Relaxed);
-            self.loaded.store(false, Relaxed);
-            state.retire()
-        };
+        let old = state.retire();
+        drop(state);
         drop(old);
     }
 
@@ -374,15 +455,12 @@ impl Record {
     /// The caller's is the only reference, the mapping is in no list, and the record is not used any more, nor dropped.
     #[inline(always)]
     pub(crate) unsafe fn retire_alone(&self) {
-        let state = self.state.get();
         // SAFETY: nobody else has a reference.
-        let state = unsafe { &mut *state };
-        if let Some(memory) = state.memory.take() {
-            drop_memory(memory);
-        }
-        if let Some(rare) = state.rare.take() {
+        let state = unsafe { self.state.get().read() };
+        if let Some(rare) = state.rare {
             drop_rare(rare);
         }
+        drop_memory(state.memory);
     }
 
     /// The head has been unmapped, so many bytes.
@@ -409,12 +487,13 @@ impl Record {
     /// Somebody may have unloaded this mapping between the framework's cut and the callback that tells us of it, and
     /// so have missed a part: if nothing should be loaded, it is unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
     #[inline(always)]
-    fn cut(&self, state: Guard<'_, State>, cookie: sys::devmap_cookie_t) {
+    fn cut(&self, state: Held<'_>, cookie: sys::devmap_cookie_t) {
         self.cookie.store(cookie, Relaxed);
         if state.is != Is::LIVE {
             return self.cut_otherwise(state);
         }
-        if !self.is_touched() && used::Unloads::is_used() {
+        // SAFETY: the lock is held.
+        if used::Unloads::is_used() && !unsafe { self.is_touched_now() } {
             self.unload_again();
         }
     }
@@ -429,7 +508,7 @@ impl Record {
 
     #[cold]
     #[inline(never)]
-    fn cut_otherwise(&self, mut state: Guard<'_, State>) {
+    fn cut_otherwise(&self, mut state: Held<'_>) {
         if used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched() {
             self.unload_now(&state);
         }
@@ -452,36 +531,38 @@ impl Record {
         }
     }
 
-    /// The middle has been unmapped: this mapping is so long now; `rest` is the new one behind the cut, a copy that nobody has yet. See [`cut`](Record::cut).
+    /// The middle has been unmapped: this mapping is so long now; `rest` is the new one behind the cut, a copy that nobody has yet, which joins the others. See [`cut`](Record::cut).
     #[cold]
     #[inline(never)]
     pub(crate) fn cut_middle(
         &self,
         cookie: sys::devmap_cookie_t,
         len: usize,
-        (rest, behind): (&Record, sys::devmap_cookie_t),
+        (rest, behind): (NonNull<Record>, sys::devmap_cookie_t),
     ) {
         let state = self.lock();
         self.len.store(len, Relaxed);
         let missed = used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched();
-        let is_stale = rest.with_new(|state| {
-            rest.cookie.store(behind, Relaxed);
-            rest.loaded.store(self.is_touched(), Relaxed);
-            state.is |= Is::LIVE;
-            if missed {
-                rest.unload_now(state);
-            }
-            state.is_stale()
-        });
-        self.cut(state, cookie);
-        if is_stale {
-            rest.freshen(rest.lock());
+        // SAFETY: the caller's, which lives.
+        let new = unsafe { rest.as_ref() };
+        new.loaded.store(self.is_touched(), Relaxed);
+        // SAFETY: of the same instance, as a copy is.
+        let mut state = unsafe { state.other(new) };
+        let is_stale = new.activate(&mut state, behind);
+        if missed {
+            new.unload_now(&state);
         }
+        self.mapped().join(state.lists(), rest);
+        let old = if is_stale { new.refresh(&mut state) } else { None };
+        // SAFETY: of the same instance.
+        let state = unsafe { state.other(self) };
+        self.cut(state, cookie);
+        drop(old);
     }
 
     /// Refreshes a mapping that is live.
     #[cold]
-    pub(crate) fn freshen(&self, mut state: Guard<'_, State>) {
+    fn freshen(&self, mut state: Held<'_>) {
         let old = self.refresh(&mut state);
         drop(state);
         drop(old);
@@ -489,7 +570,7 @@ impl Record {
 
     /// Loads translations for a fault; the caller is in the access callback of this mapping, which is live. Gives the lock back.
     #[inline(always)]
-    pub(crate) fn load(&self, state: Guard<'_, State>, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
+    pub(crate) fn load(&self, state: Held<'_>, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
         #[cold]
         #[inline(never)]
         fn failed(code: sys::faultcode_t) -> Errno {
@@ -508,28 +589,23 @@ impl Record {
         Ok(())
     }
 
-    /// As [`unload`](Record::unload), with the lock.
-    #[inline(always)]
-    pub(crate) fn unload_if_live(&self) -> Result<(), Error> {
-        let state = self.lock();
-        self.unload(&state)
-    }
-
     /// Unloads everything, if there may be anything.
     #[inline]
-    pub(super) fn unload(&self, state: &State) -> Result<(), Error> {
-        used::Unloads::is_needed();
-        if self.unload_all(state) { Ok(()) } else { Err(error!(Errno::EIO, UNLOAD, "the framework refused")) }
+    pub(crate) fn unload(&self, state: &State) -> Result<(), Error> {
+        if self.is_touched() { self.unload_touched(state) } else { Ok(()) }
     }
 
-    /// The same where it is known that a driver unloads; false if the framework refuses.
-    pub(super) fn unload_all(&self, state: &State) -> bool {
-        !state.is.contains(Is::LIVE) || !self.is_touched() || self.unload_now(state)
+    /// As [`unload`](Record::unload), of what may have something.
+    #[inline]
+    pub(crate) fn unload_touched(&self, state: &State) -> Result<(), Error> {
+        if !state.is.contains(Is::LIVE) || self.unload_now(state) {
+            return Ok(());
+        }
+        Err(error!(Errno::EIO, UNLOAD, "the framework refused"))
     }
 
     /// Unloads part of it.
     pub(super) fn unload_range(&self, state: &State, offset: u64, len: usize) -> Result<(), Error> {
-        used::Unloads::is_needed();
         if !state.is.contains(Is::LIVE) || !self.is_touched() {
             return Ok(());
         }
@@ -589,6 +665,12 @@ impl Record {
         state.is |= Is::INVALID | Is::OWN_VALIDITY;
     }
 
+    /// Accesses are served again.
+    pub(super) fn validate(&self, state: &mut State) {
+        self.change();
+        state.is = (state.is - Is::INVALID) | Is::OWN_VALIDITY;
+    }
+
     /// From now on accesses fail. The mapping is live.
     pub(super) fn refuse(&self, state: &mut State) {
         self.invalidate(state);
@@ -596,7 +678,13 @@ impl Record {
     }
 
     /// Notes that the mapping is of this memory now. If the framework's handle cannot be told yet, it will be. What this returns is to be dropped without the lock.
-    pub(super) fn point(&self, state: &mut State, memory: Memory, pinned: Option<Place>, start: i64) -> Held {
+    pub(super) fn point(
+        &self,
+        state: &mut State,
+        memory: Memory,
+        pinned: Option<Place>,
+        start: i64,
+    ) -> Before {
         let seat = match (&mut state.rare, pinned) {
             (None, None) => None,
             (_, pinned) => mem::replace(&mut state.rare().pinned, pinned),
@@ -626,7 +714,7 @@ impl Record {
 
     /// Makes a stale handle of the framework's map what it should; its accesses fail if that cannot be done. What this returns is to be dropped without the lock. The mapping is live.
     #[cold]
-    fn refresh(&self, state: &mut State) -> Before {
+    pub(crate) fn refresh(&self, state: &mut State) -> Option<Before> {
         let memory = state.memory.clone()?;
         if self.remap(state, &memory, state.start, state.max_protection.into()) != sys::DDI_SUCCESS {
             self.refuse(state);
@@ -634,7 +722,7 @@ impl Record {
         }
         state.is -= Is::STALE;
         self.apply_parts(state);
-        state.rare.as_mut().and_then(|rare| rare.before.take()).map(Of::known)
+        state.rare.as_mut().and_then(|rare| rare.before.take())
     }
 
     /// Makes the change in the framework for all parts; accesses fail if one is refused. The mapping is live.
@@ -690,8 +778,7 @@ impl Record {
 
     /// Sets the framework's timeout for the next switch, if it differs. In the access callback.
     #[inline(always)]
-    pub(crate) fn set_ticks(&self, ticks: i64) {
-        let ticks = i32::try_from(ticks).unwrap_or(i32::MAX);
+    pub(crate) fn set_ticks(&self, ticks: i32) {
         if self.ticks.load(Relaxed) != ticks {
             self.set_other_ticks(ticks);
         }

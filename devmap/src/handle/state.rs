@@ -1,4 +1,4 @@
-//! [`State`]: what a mapping is and maps, under its record's lock.
+//! [`State`]: what a mapping is and maps, under the lock of its instance's mappings.
 
 use alloc::boxed::Box;
 use core::mem;
@@ -39,7 +39,7 @@ bitflags! {
 }
 
 /// Memory, and the mapping's place among the mappings of it.
-pub(crate) type Held = (Option<Memory>, Option<Place>);
+pub(crate) type Before = (Option<Memory>, Option<Place>);
 
 /// A mapping's place among those of a process's memory.
 pub(crate) type Place = Seated;
@@ -50,13 +50,13 @@ pub(super) struct Rare {
     /// Place among the mappings of `memory`, if that is a process's.
     pub(super) pinned: Option<Place>,
     /// Memory that a stale handle of the framework maps.
-    pub(super) before: Option<Held>,
+    pub(super) before: Option<Before>,
     /// Pages that map memory of their own.
     parts: Option<Shared>,
 }
 
 /// [`Rare`], of those who have it.
-pub(super) type Rarities = Of<used::Remaps, Box<Rare>>;
+pub(super) type Rarities = Of<used::Rarities, Box<Rare>>;
 
 /// State of a mapping.
 pub(crate) struct State {
@@ -67,7 +67,7 @@ pub(crate) struct State {
     pub(super) rare: Option<Rarities>,
     pub(super) max_protection: u8,
     pub(super) order: Option<Order>,
-    pub(super) is: Is,
+    pub(crate) is: Is,
 }
 
 /// Memory and attributes of a new mapping.
@@ -87,14 +87,14 @@ pub(super) fn drop_rare(rare: Rarities) {
 
 /// Releases memory, kernel memory in the usual way.
 #[inline(always)]
-pub(super) fn drop_memory(memory: Memory) {
+pub(super) fn drop_memory(memory: Option<Memory>) {
     #[cold]
     #[inline(never)]
-    fn other(memory: Memory) {
+    fn other(memory: Option<Memory>) {
         drop(memory);
     }
     match memory {
-        Memory::Umem(umem) => drop(umem),
+        Some(Memory::Umem(umem)) => drop(umem),
         memory => other(memory),
     }
 }
@@ -113,7 +113,19 @@ impl State {
         }
     }
 
+    /// Of a new mapping of this.
     #[inline(always)]
+    pub(crate) fn of(target: Target) -> State {
+        State {
+            memory: Some(target.memory),
+            start: target.start,
+            rare: None,
+            max_protection: target.max_protection as u8,
+            order: target.order,
+            is: if target.loads_unseen { Is::UNSEEN } else { Is::empty() },
+        }
+    }
+
     pub(super) fn set_target(&mut self, target: Target) {
         self.start = target.start;
         self.order = target.order;
@@ -146,6 +158,13 @@ impl State {
         })
     }
 
+    /// The framework has it. Returns whether its handle is to be told what it maps.
+    #[inline(always)]
+    pub(crate) fn activate(&mut self) -> bool {
+        self.is |= Is::LIVE;
+        self.is_stale()
+    }
+
     /// This, of a mapping that the framework has.
     #[inline(always)]
     pub(crate) fn live(mut self) -> State {
@@ -174,7 +193,7 @@ impl State {
 
     #[cold]
     fn share_parts(&self) -> Rarities {
-        Of::known(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
+        Of::new(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
     }
 
     pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Rarities>) {
@@ -184,7 +203,7 @@ impl State {
 
     #[cold]
     pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Of::known(Box::default()))
+        self.rare.get_or_insert_with(|| Of::new(Box::default()))
     }
 
     pub(super) fn parts_shared(&self) -> Option<&Shared> {

@@ -164,7 +164,6 @@ impl Device for Desk {
     fn devmap<'a>(&self, request: MapRequest<'a, Desk>) -> Result<Setup<'a, Desk>, Errno> {
         let open = request.open();
         assert_eq!(request.minor(), open.minor);
-        *open.mapping.lock().unwrap() = Some(request.handle().clone());
         event(format!("map {} by {}", open.number, request.caller().user()));
         let first = request.map(&open.memory, request.offset() + PAGE as u64).with(());
         let setup = match first {
@@ -172,6 +171,8 @@ impl Device for Desk {
             // A request that was refused can be tried with something else.
             Err(_) => request.map(&open.memory, request.offset()).with(())?,
         };
+        // The mapping that is set up, though nobody has asked for it before.
+        *open.mapping.lock().unwrap() = Some(request.handle().clone());
         let again = request.map(&open.memory, request.offset()).with(());
         assert_eq!(again.err().unwrap().errno(), Errno::EALREADY);
         Ok(setup)

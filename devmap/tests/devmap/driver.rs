@@ -81,6 +81,11 @@ pub fn set(plan: Plan) {
     *lock(&PLAN) = Some(plan);
 }
 
+/// Drops what the test keeps of the instance.
+pub fn forget_mappings() {
+    *lock(&MAPPINGS) = None;
+}
+
 pub fn behave(access: Behaviour) {
     set(Plan { access, ..plan() });
 }
@@ -184,9 +189,10 @@ pub struct Data {
 }
 
 impl Data {
-    fn new(tag: String, handle: &Handle) -> Data {
+    /// `handle` is asked for, if it is kept.
+    fn new<'a>(tag: String, handle: impl FnOnce() -> &'a Handle) -> Data {
         LIVE.fetch_add(1, SeqCst);
-        let handle = (!plan().keep_no_handles).then(|| handle.clone());
+        let handle = (!plan().keep_no_handles).then(|| handle().clone());
         lock(&HANDLES).extend(handle.clone());
         Data { tag, handle }
     }
@@ -291,7 +297,7 @@ impl Device for Probe {
         let (offset, len) = (request.offset(), request.len());
         event(format!("devmap {offset:#x} {len:#x} {:?} {:?}", request.sharing(), request.protection()));
         let before = request.previous(|data| Some(data.tag.clone()));
-        let data = Data::new(format!("m{offset:#x}"), request.handle());
+        let data = Data::new(format!("m{offset:#x}"), || request.handle());
         if let Some(before) = before {
             event(format!("after {before}"));
         }
@@ -366,7 +372,7 @@ impl Mapping<Probe> for Data {
             Some(errno) => Err(errno),
             None => {
                 let _ = plan().lower_child.inspect(|lower| copy.lower(*lower));
-                Ok(Data::new(format!("{}'", self.tag), copy.child()))
+                Ok(Data::new(format!("{}'", self.tag), || copy.child()))
             }
         }
     }
@@ -391,7 +397,7 @@ impl Mapping<Probe> for Data {
             }
             Cut::Middle(cut) => {
                 event(format!("unmap {} middle {range}", self.tag));
-                let rest = Data::new(format!("{}/", self.tag), cut.rest());
+                let rest = Data::new(format!("{}/", self.tag), || cut.rest());
                 cut.split(self, rest)
             }
         }

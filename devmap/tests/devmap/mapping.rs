@@ -8,7 +8,7 @@ use devmap::Protection;
 use devmap::prelude::*;
 
 use crate::driver::{
-    self, Behaviour, CHANGED, LIVE, Plan, behave, cx, events, handles, mappings, probe, set,
+    self, Behaviour, CHANGED, LIVE, Plan, behave, cx, events, forget_mappings, handles, mappings, probe, set,
 };
 use crate::mock::{self, PAGE, kernel, loaded, mmap, touch};
 
@@ -342,6 +342,23 @@ fn handles_outlive_their_mappings() {
     gone.unload_range(0, PAGE).unwrap();
     let error = gone.remap(Umem::new(&cx(), Kind::Trash, 8 * PAGE).unwrap(), 0).unwrap_err();
     assert_eq!(error.errno(), Errno::ESTALE);
+}
+
+#[test]
+fn handles_outlive_their_instance() {
+    let (mut booted, dev) = probe();
+    let whole = map(dev, 0, LEN);
+    let child = mock::fork(&[whole]).unwrap()[0];
+    touch(child, 0, sys::DEVMAP_READ).unwrap();
+    [whole, child].iter().for_each(|handle| mock::unmap(*handle));
+    assert!(booted.detach(dev));
+    forget_mappings();
+    for gone in handles() {
+        assert!(!gone.is_live());
+        gone.unload().unwrap();
+        assert_eq!(gone.invalidate().map_err(|error| error.errno()), Ok(()));
+        assert_eq!(gone.len(), LEN as usize);
+    }
 }
 
 /// A mapping to which the framework alone refers: what is done to it then takes fewer locks, and leaves as little.

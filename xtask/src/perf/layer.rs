@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::build;
 use super::measure::{self, Costs};
-use super::reference::SLACK;
+use super::reference::{SLACK, reference};
 
 /// How much more than C an operation of a driver may cost.
 const GOAL: f64 = 1.05;
@@ -18,6 +18,50 @@ const PLAIN: [&str; 3] = ["fault", "fault and revoke, 1 of 100 loaded", "ioctl"]
 
 /// Drivers that have a twin.
 pub const PAIRS: [&str; 2] = ["notice", "turns"];
+
+/// Costs of DDI calls on an illumos kernel, in instructions: an allocation and its free, taking a mutex and giving it back, mutex_init(9F) and mutex_destroy(9F).
+const ALLOCATION: f64 = 152.0;
+const LOCK: f64 = 15.0;
+const MUTEX: f64 = 31.0;
+
+/// So many times a workload of the reference's.
+type Times = (f64, &'static str);
+
+const FAULT: Times = (1.0, "W1 single-page fault, 1 handle, umem, access default");
+const MAP: Times = (1.0, "W4 mmap+munmap, 0 others live on the same device, callbacks");
+
+/// The reference's workloads that operations of the drivers are made of there, and how often; pair, or none for both. Others have no such workload, or the framework has no part in them.
+const FRAMEWORK: [(&str, &str, &[Times]); 9] = [
+    ("notice", "fault", &[FAULT]),
+    ("notice", "fault, two mappings in turn", &[FAULT]),
+    ("notice", "fault and revoke, 1 of 100 loaded", &[FAULT, (1.0, "W8 devmap_unload of 1024 umem pages")]),
+    // The reference switches mappings of device memory, the pair some of kernel memory, whose pages are looked up.
+    (
+        "turns",
+        "fault, two mappings in turn",
+        &[
+            (1.0, "W3 ctx_last ping-pong, 2 mappings"),
+            FAULT,
+            (-1.0, "W1 single-page fault, 1 handle, devmem, access default"),
+        ],
+    ),
+    ("", "mmap+munmap", &[MAP]),
+    ("notice", "mmap+touch+munmap", &[MAP, FAULT]),
+    ("", "munmap of a middle", &[(1.0, "W7 middle munmap splitting one umem handle, callbacks")]),
+    ("", "fork+exit, 1 mappings", &[(1.0, "W5 fork+exit, 1 segments, callbacks")]),
+    ("", "fork+exit, 100 mappings", &[(1.0, "W5 fork+exit, 100 segments, callbacks")]),
+];
+
+/// Estimate of the framework's part of an operation, in instructions.
+fn framework(pair: &str, operation: &str) -> Option<f64> {
+    let (.., parts) =
+        FRAMEWORK.into_iter().find(|(of, what, _)| (of.is_empty() || *of == pair) && *what == operation)?;
+    let cost = |&(times, workload): &Times| {
+        let row = reference().find(|row| row.workload == workload)?;
+        Some(times * (row.instructions + row.allocs * ALLOCATION + row.locks * LOCK))
+    };
+    parts.iter().map(cost).sum()
+}
 
 /// Costs above the goal so far: pair, operation, instructions.
 const ABOVE: &str = include_str!("../../../segdev/bench/layer-above.tsv");
@@ -35,6 +79,15 @@ pub struct Row {
 impl Row {
     fn ratio(&self) -> f64 {
         self.rust.instructions / self.c.instructions
+    }
+
+    /// Estimate of the whole operation, of both: the driver's instructions, its calls, and the framework's part.
+    fn whole(&self) -> Option<(f64, f64)> {
+        let framework = framework(self.pair, &self.rust.workload)?;
+        let cost = |of: &Costs| {
+            of.instructions + of.allocs * ALLOCATION + of.locks * LOCK + of.mutexes * MUTEX + framework
+        };
+        Some((cost(&self.rust), cost(&self.c)))
     }
 
     /// Cost of the operation for the twin, if it is that of this pair.
@@ -78,13 +131,14 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
 /// The operations of one pair as a table.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| driver | operation | Rust | C | ratio | goal | alloc | lock | locked instructions | probes |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| driver | operation | Rust | C | ratio | goal | alloc | lock | locked instructions | probes | whole |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
         let both = |rust: f64, c: f64| format!("{rust:.0}/{c:.0}");
+        let whole = row.whole().map(|(rust, c)| format!("{rust:.0}/{c:.0}: {:.2}", rust / c));
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {:.0} |",
+            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {:.0} | {} |",
             row.pair,
             row.rust.workload,
             row.rust.instructions,
@@ -94,7 +148,8 @@ pub fn table(rows: &[Row]) -> String {
             both(row.rust.allocs, row.c.allocs),
             both(row.rust.locks, row.c.locks),
             both(row.rust.locked, row.c.locked),
-            row.rust.probes
+            row.rust.probes,
+            whole.unwrap_or_default()
         );
     }
     text
@@ -134,4 +189,20 @@ pub fn print(rows: &[Row]) -> bool {
         );
     }
     rows.iter().all(Row::holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frameworks_part_is_made_of_workloads_that_there_are() {
+        for (pair, operation, _) in FRAMEWORK {
+            let pair = if pair.is_empty() { PAIRS[0] } else { pair };
+            assert!(framework(pair, operation).is_some_and(|cost| cost > 0.0), "{pair}: {operation}");
+        }
+        assert_eq!(framework("turns", "fault"), None, "the reference has no owner that faults");
+        // 381 instructions, and three locks.
+        assert_eq!(framework("notice", "fault"), Some(381.0 + 3.0 * LOCK));
+    }
 }

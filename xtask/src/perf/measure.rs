@@ -29,6 +29,8 @@ pub struct Costs {
     pub allocs: f64,
     /// Lock acquisitions.
     pub locks: f64,
+    /// Mutexes that are made.
+    pub mutexes: f64,
     /// Calls that change translations.
     pub hat: f64,
     /// Nanoseconds: the median of 15 batches.
@@ -54,6 +56,7 @@ struct Counted {
     ops: f64,
     allocs: f64,
     locks: f64,
+    mutexes: f64,
     hat: f64,
 }
 
@@ -110,6 +113,7 @@ fn count(program: &Path) -> Result<Vec<Costs>> {
                 locked: locked as f64 / line.ops,
                 allocs: line.allocs,
                 locks: line.locks,
+                mutexes: line.mutexes,
                 hat: line.hat,
                 ..Costs::default()
             })

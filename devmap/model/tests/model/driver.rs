@@ -24,6 +24,8 @@ pub const SWITCHES: u64 = 16;
 pub const PINNED: u64 = 24;
 /// Memory whose mappings the driver keeps handles of, for ever.
 pub const KEPT: u64 = 32;
+/// Memory whose mappings are copied without a look at the copy, which is in the set of all mappings only.
+pub const UNSEEN: u64 = 40;
 /// Pages of the device's memory, which is seen in each way of serving.
 const PAGES: u64 = 8;
 
@@ -35,6 +37,8 @@ pub const HYSTERESIS: i32 = 2;
 pub const UNLOAD: i32 = 3;
 /// Points all mappings at other memory.
 pub const REMAP: i32 = 4;
+/// The same, by the set of all mappings.
+pub const REMAP_ALL: i32 = 14;
 /// As [`REMAP`], while others set mappings up.
 pub const REMAP_CARELESSLY: i32 = 5;
 /// Makes accesses fail.
@@ -87,16 +91,20 @@ pub fn live() -> usize {
 /// Private data of a mapping.
 pub struct View {
     id: u64,
-    _member: Member,
+    _member: Option<Member>,
 }
 
 impl View {
     fn new(board: &Board, handle: &Handle) -> View {
+        View::of(Some(board.own.insert(handle)))
+    }
+
+    fn of(member: Option<Member>) -> View {
         let mut data = data();
         let id = data.last_key_value().map_or(1, |(last, _)| last + 1);
         data.insert(id, Calls::default());
         drop(data);
-        View { id, _member: board.own.insert(handle) }
+        View { id, _member: member }
     }
 
     fn calls<R>(&self, what: impl FnOnce(&mut Calls) -> R) -> R {
@@ -165,9 +173,9 @@ impl Device for Board {
         let view = View::new(self, request.handle());
         let page = request.offset() / PAGE as u64;
         let len = if (IN_PARTS..SWITCHES).contains(&page) { PAGE } else { request.len() };
-        if page >= KEPT {
+        if (KEPT..UNSEEN).contains(&page) {
             self.kept.lock().0.push(request.handle().clone());
-        } else if page >= PINNED {
+        } else if (PINNED..KEPT).contains(&page) {
             let memory = self.pinned.lock().0.as_ref().and_then(Held::get).ok_or(Errno::ENXIO)?;
             return Ok(request.map(memory, request.offset() - PINNED * PAGE as u64).with(view)?);
         }
@@ -217,6 +225,10 @@ impl Device for Board {
                 moved.0 = true;
                 self.own.remap(&self.spare, |handle| in_memory(handle.offset()))?;
             }
+            REMAP_ALL => {
+                moved.0 = true;
+                self.all.set().remap(&self.spare, |handle| in_memory(handle.offset()))?;
+            }
             INVALIDATE => self.own.invalidate()?,
             INVALIDATE_ALL => self.all.set().invalidate()?,
             VALIDATE => self.own.validate(),
@@ -259,7 +271,8 @@ impl Mapping<Board> for View {
 
     fn dup(&self, board: &Board, copy: Dup<'_>) -> Result<View, Errno> {
         self.alone();
-        let view = View::new(board, copy.child());
+        let is_unseen = copy.parent().offset() / PAGE as u64 >= UNSEEN;
+        let view = if is_unseen { View::of(None) } else { View::new(board, copy.child()) };
         self.calls(|calls| calls.alone = false);
         Ok(view)
     }

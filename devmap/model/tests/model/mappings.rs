@@ -8,8 +8,8 @@ use devmap_model::check;
 use crate::all;
 use crate::driver::{
     AT_ONCE, Board, HYSTERESIS, IN_PARTS, INVALIDATE, INVALIDATE_ALL, KEEP_AT_IT, KEPT, LEN, LOOK, LOWER,
-    PIN, PINNED, PLAIN, REMAP, REMAP_CARELESSLY, REVOKE, SWITCHES, UNLOAD, UNPIN, VALIDATE, accepts, ask,
-    assert_moved, boot, boot_with_pins, live, map, try_map,
+    PIN, PINNED, PLAIN, REMAP, REMAP_ALL, REMAP_CARELESSLY, REVOKE, SWITCHES, UNLOAD, UNPIN, UNSEEN,
+    VALIDATE, accepts, ask, assert_moved, boot, boot_with_pins, live, map, try_map,
 };
 use crate::machine::Routine;
 
@@ -202,9 +202,14 @@ fn three_contexts_with_hysteresis_against_unmap_and_exit() {
 
 /// Processes that map, touch, cut and fork, while the driver does this; and what must be so in the end.
 fn against(name: &str, commands: &'static [i32], end: fn()) {
+    against_those(name, PLAIN, commands, end);
+}
+
+/// As [`against`], of this memory.
+fn against_those(name: &str, page: u64, commands: &'static [i32], end: fn()) {
     check(name, move || {
         let booted = boot(1);
-        map(0, 0, PLAIN);
+        map(0, 0, page);
         touch_or_fail(0);
         all(routines![
             move || commands.iter().for_each(|command| ask(0, *command, 0)),
@@ -221,6 +226,22 @@ fn against(name: &str, commands: &'static [i32], end: fn()) {
         end();
         drop(booted);
     });
+}
+
+/// A copy that the driver has not asked for is what the old one is, whatever is done to that by the set of all mappings.
+#[test]
+fn copies_that_nobody_has_asked_for() {
+    let refused =
+        || assert!(Board::handles().into_iter().all(|(process, handle)| process == 1 || !accepts(handle)));
+    against_those("unseen, invalidate all", UNSEEN, &[INVALIDATE_ALL], refused);
+    against_those(
+        "unseen, invalidate and validate",
+        UNSEEN,
+        &[INVALIDATE, VALIDATE, INVALIDATE_ALL],
+        refused,
+    );
+    against_those("unseen, remap all", UNSEEN, &[REMAP_ALL], assert_moved);
+    against_those("unseen, remap and remap all", UNSEEN, &[LOWER, REMAP_ALL], assert_moved);
 }
 
 /// An access that may be refused.
