@@ -574,13 +574,15 @@ fn sections(data: &[u8], header: &FileHeader64<LE>, findings: &mut Findings) -> 
     });
     let sections: Vec<Section> = sections.collect();
     let names = sections.iter().map(|section| section.name.len() as u64).sum();
-    (apart(&sections, findings) && names_fit(names, data, findings)).then_some(sections)
+    (apart(&sections, data, findings) && names_fit(names, data, findings)).then_some(sections)
 }
 
-/// Checks that no two sections have the same bytes of the file: what is read would be far more than what is there.
-fn apart(sections: &[Section], findings: &mut Findings) -> bool {
-    let in_file = sections.iter().filter(|s| !matches!(s.kind, SHT_NOBITS | SHT_NULL) && s.size != 0);
-    let mut in_file: Vec<&Section> = in_file.collect();
+/// Checks that no two sections have the same bytes of the file: what is read would be far more than what is there. Of those that reach beyond its end nothing is read, and their own check
+/// says so.
+fn apart(sections: &[Section], data: &[u8], findings: &mut Findings) -> bool {
+    let ends = |s: &Section| s.offset.checked_add(s.size).is_some_and(|end| end <= data.len() as u64);
+    let has_bytes = |s: &&Section| !matches!(s.kind, SHT_NOBITS | SHT_NULL) && s.size != 0 && ends(s);
+    let mut in_file: Vec<&Section> = sections.iter().filter(has_bytes).collect();
     in_file.sort_by_key(|section| section.offset);
     let shared = in_file.windows(2).find(|two| two[0].offset.saturating_add(two[0].size) > two[1].offset);
     if let Some([first, second]) = shared {
