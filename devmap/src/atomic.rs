@@ -17,7 +17,6 @@ pub(crate) use watched::is_mutex_of;
 /// The same, with nobody to be told.
 #[cfg(not(feature = "model"))]
 #[inline(always)]
-#[expect(clippy::extra_unused_type_parameters, reason = "as with the feature")]
 pub(crate) fn is_mutex_of<T: ?Sized>(_word: *mut ddi_sys::kmutex_t) {}
 
 #[cfg(feature = "model")]

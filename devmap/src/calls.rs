@@ -10,65 +10,17 @@
 //!
 //! Locking: one mutex for each module, for the list of its instances; callbacks that have their private pointer never take it. It comes before the instances'.
 
-use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
 
 use ddi_sys as sys;
 
-use crate::atomic::{AtomicBool, AtomicU32};
+use crate::atomic::AtomicU32;
 use crate::fixed::Fixed;
 use crate::handle::{Before, Record};
+pub(crate) use crate::mapped::Call;
 use crate::mapped::Mapped;
-use crate::protection::Terms;
 use crate::threads::Threads;
-
-/// An mmap(2) under way: between segmap(9E)'s beginning and end, on one thread.
-pub(crate) struct Call {
-    pub(crate) terms: Terms,
-    /// The instance whose mappings it sets up.
-    instance: Cell<*const Mapped>,
-    /// Number of mappings that were set up, less those that their map callbacks have found.
-    early: Cell<u32>,
-    /// Whether another callback has found one before its map callback. Set with the lock of the instance's mappings held.
-    found: AtomicBool,
-}
-
-impl Call {
-    #[inline(always)]
-    pub(crate) fn new(terms: Terms) -> Call {
-        Call { terms, instance: Cell::new(ptr::null()), early: Cell::new(0), found: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn found(&self) {
-        self.found.store(true, Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn has_found(&self) -> bool {
-        self.found.load(Relaxed)
-    }
-
-    /// Returns whether each mapping has been found by its map callback.
-    #[inline]
-    pub(crate) fn is_done(&self) -> bool {
-        self.early.get() == 0
-    }
-
-    #[inline]
-    pub(crate) fn mapped(&self) {
-        self.early.set(self.early.get().wrapping_sub(1));
-    }
-
-    /// The mappings of the instance, if one was set up.
-    ///
-    /// # Safety
-    /// The call has not left.
-    pub(crate) unsafe fn instance(&self) -> Option<&Mapped> {
-        // SAFETY: null, or from `prepare`, of an instance that stays attached while an mmap(2) of it is under way.
-        unsafe { self.instance.get().as_ref() }
-    }
-}
 
 /// The attached instances.
 ///
@@ -159,8 +111,7 @@ impl Calls {
     /// A record that lives until it has left the instance's mappings, with a reference that is the caller's to give; the instance stays attached while the call is under way.
     #[inline(always)]
     pub(crate) unsafe fn prepare(&self, call: &Call, mapped: &Mapped, record: NonNull<Record>) {
-        call.early.set(call.early.get() + 1);
-        call.instance.set(mapped);
+        call.prepare(mapped);
         mapped.prepare(record, call, self.number.fetch_add(1, Relaxed));
     }
 

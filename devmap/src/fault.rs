@@ -251,7 +251,7 @@ unsafe fn ask_context_in_a_crowd(asked: Asked, frame: *mut (), run: Run) -> c_in
     // SAFETY: likewise.
     let home = unsafe { record.instance() };
     // SAFETY: the caller's; the mapping is live while its access callback runs.
-    let routine = Inside::new(unsafe { Routine::new(frame, asked.0, run) });
+    let routine = Inside::new(unsafe { Routine::new(frame, asked.0.as_ptr().cast(), run) });
     // SAFETY: it leaves when the result goes, which has borrowed it.
     let _entered = unsafe { Entered::new(home.switches, &routine) };
     // SAFETY: the caller's; the routine is found by its thread.

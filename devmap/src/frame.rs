@@ -4,11 +4,10 @@
 //! others, and who switches a mapping of which the framework has not got the private pointer, are found by their threads ([`threads`](crate::threads)). No locks.
 
 use core::ffi::{c_int, c_void};
-use core::ptr::{self, NonNull};
+use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::atomic::AtomicPtr;
-use crate::handle::Record;
 
 /// A switch under way.
 pub(crate) struct Frame<F> {
@@ -27,22 +26,23 @@ pub(crate) type Run = unsafe extern "C-unwind" fn(*mut (), *mut c_void, i64, usi
 /// A switch under way of a thread that has not got the seat.
 pub(crate) struct Routine {
     frame: *mut (),
-    record: NonNull<Record>,
+    /// The private pointer of its mapping.
+    private: *mut c_void,
     run: Run,
 }
 
 impl Routine {
     /// # Safety
-    /// A frame that lives longer than the result, of the type that `run` is for; a mapping that is live meanwhile.
-    pub(crate) unsafe fn new(frame: *mut (), record: NonNull<Record>, run: Run) -> Routine {
-        Routine { frame, record, run }
+    /// A frame that lives longer than the result, of the type that `run` is for; the private pointer of a mapping that is live meanwhile.
+    pub(crate) unsafe fn new(frame: *mut (), private: *mut c_void, run: Run) -> Routine {
+        Routine { frame, private, run }
     }
 
     /// # Safety
     /// On the thread that has made it, which does nothing else with the frame meanwhile.
     pub(crate) unsafe fn call(&self, off: i64, len: usize, kind: u32, rw: u32) -> c_int {
         // SAFETY: the caller's, and the maker's.
-        unsafe { (self.run)(self.frame, self.record.as_ptr().cast(), off, len, kind, rw) }
+        unsafe { (self.run)(self.frame, self.private, off, len, kind, rw) }
     }
 }
 

@@ -55,6 +55,7 @@ pub mod atomic;
 mod atomic;
 mod attach;
 mod busy;
+mod call;
 mod callbacks;
 pub mod caller;
 mod calls;

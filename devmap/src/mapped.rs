@@ -18,7 +18,7 @@ use core::time::Duration;
 use ddi_sys as sys;
 
 use crate::atomic::{AtomicI32, AtomicPtr};
-use crate::calls::Call;
+use crate::call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};
 use crate::frame::Seat;
@@ -64,6 +64,9 @@ pub(crate) struct Lists {
 
 // SAFETY: what the lists refer to is shared between threads, and is reached with their lock held.
 unsafe impl Send for Lists {}
+
+/// An mmap(2) under way.
+pub(crate) type Call = call::Call<Mapped>;
 
 /// All mappings of an instance; in an `Arc`, where it stays.
 ///
@@ -383,9 +386,10 @@ impl Mapped {
             let len = locked.lists.len.get();
             if len <= all.capacity() {
                 for handle in locked.iter() {
-                    // There is room: this does not grow.
+                    let handle = Handle::clone(&handle);
+                    // There is room: this does not grow, and nothing comes in between.
                     if all.len() < all.capacity() {
-                        all.push(Handle::clone(&handle));
+                        all.push(handle);
                     }
                 }
                 return all;

@@ -306,8 +306,10 @@ fn a_module_file_is_recorded_with_either_framework() {
         let mut needed = Command::new(HOST);
         needed.args(["modinfo", "-u"]).arg(&file);
         let (needed, _) = output(needed);
+        // All but those of what it never does: to remap, and to invalidate.
+        let has = |name: &str| needed.contains(&format!("__dtrace_probe_devmap__{name}"));
         let probes = needed.lines().filter(|line| line.contains("__dtrace_probe_devmap__"));
-        assert_eq!(probes.count(), 12, "{needed}");
+        assert_eq!((probes.count(), has("remap"), has("revoke")), (10, false, false), "{needed}");
         let driver = file.display().to_string();
         let options = ["--driver", &driver, "--trace", "run.ring"];
         let (text, status) = output(dir.run(&options, "$CLIENT & $CLIENT; wait; cat /dev/ctxdev0"));
