@@ -8,7 +8,6 @@
 mod output;
 
 mod bindings;
-mod chart;
 mod check_module;
 mod fuzz;
 mod kernel_check;

@@ -133,17 +133,9 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
-        let mut hat = process.hat.lock();
-        let said = hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access));
-        said && match uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) {
-            Resolved::Present => true,
-            Resolved::Done(_) => false,
-            // The load that is to come says why it cannot be put back.
-            _ => {
-                hat.mark(page, 1, false);
-                false
-            }
-        }
+        let hat = process.hat.lock();
+        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access))
+            && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
     };
     // The access that the driver has refused already, and that the thread has been at ever since.
     let known = doubt.filter(|doubt| {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddi_wire::{Buffer, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
+use ddi_wire::{Buffer, HEAD_MAX, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::access::{Fault, FaultOutcome};
@@ -126,23 +126,20 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
         let deferred = call.take_deferred();
-        let sent = if deferred.is_empty() {
-            drop(inside);
-            send(call, answer)
-        } else {
-            // Other threads' forks and changes see that the turn is given.
-            finish(call, answer, &deferred)
+        if !deferred.is_empty() {
+            if !finish_with(call, answer, &deferred) {
+                return;
+            }
+            continue;
+        }
+        drop(inside);
+        let sent = match answer {
+            Ok(given) => given.send(call.conn()),
+            Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]),
         };
         if sent.is_err() {
             return;
         }
-    }
-}
-
-fn send(call: &Call, answer: Answer) -> std::io::Result<()> {
-    match answer {
-        Ok(given) => given.send(call.conn()),
-        Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]),
     }
 }
 
@@ -156,18 +153,32 @@ fn changes(request: &Request<'_>) -> Option<(u64, u64)> {
     }
 }
 
-/// Replies to a call whose last changes of the address space are the thread's to make.
-fn finish(call: &Call, answer: Answer, deferred: &[MapPiece]) -> std::io::Result<()> {
+/// Replies to a call whose last changes of the address space are the thread's to make; false: the thread is gone.
+fn finish_with(call: &Call, answer: Answer, deferred: &[MapPiece]) -> bool {
     let reply = match answer {
         Ok(Given::Plain(reply)) if deferred.len() <= Items::<MapPiece>::MOST => reply,
-        answer => {
+        given => {
             call.carry_out(deferred);
-            return send(call, answer);
+            return match given {
+                Ok(given) => given.send(call.conn()).is_ok(),
+                Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]).is_ok(),
+            };
         }
     };
     let addr = if let Reply::Mapped { addr } = reply { addr } else { 0 };
-    let pieces = Items::of(deferred);
-    call.process().turns.give(call.tid(), |turn| call.conn().send(&Reply::Finish { addr, turn, pieces }, &[]))
+    let finish = Reply::Finish { addr, pieces: Items::of(deferred) };
+    if call.conn().send(&finish, &[]).is_err() {
+        return false;
+    }
+    let mut buf = [0; HEAD_MAX];
+    while let Some(got) = call.next(&mut buf) {
+        match Request::decode(&buf[..got.len]) {
+            Ok(Request::Finished) => return true,
+            Ok(Request::Interrupt) => {}
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
@@ -272,6 +283,7 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
         | Request::Thread { .. }
         | Request::Child { .. }
         | Request::Forked { .. }
+        | Request::Finished
         | Request::Interrupt => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -456,8 +468,7 @@ fn fork(call: &Call, alone: bool, stack: u64) -> Answer {
         let line = line.insert(ours);
         let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
         watched.map_err(|_| Errno(libc::ENOMEM))?;
-        let turn = parent.turns.last();
-        Ok(Given::Connection(Reply::Child { child: child.id(), turn }, theirs))
+        Ok(Given::Connection(Reply::Child { child: child.id() }, theirs))
     });
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());

@@ -51,7 +51,7 @@ pub struct Got<'a> {
     pub reply: Reply<'a>,
     /// A descriptor; -1: none.
     pub fd: i32,
-    /// Result of the changes of a [`Reply::Finish`], which have been made in their turn.
+    /// Result of the changes of a [`Reply::Finish`], which have been made.
     pub finished: Result<(), i32>,
 }
 
@@ -98,10 +98,6 @@ fn converse(
         let reply = match FromHost::decode(bytes).map_err(|_| NO_HOST)? {
             // Meant for a poll(2) that is over.
             FromHost::Upcall(Upcall::Wake) => continue,
-            FromHost::Upcall(Upcall::Await { turn }) => {
-                state::TURNS.wait(turn, sys::sleep_on);
-                continue;
-            }
             FromHost::Upcall(Upcall::Enlist) => {
                 let done = attach::attach();
                 upcall::answer(&talk, done).map_err(|_| NO_HOST)?;
@@ -115,8 +111,9 @@ fn converse(
             FromHost::Reply(reply) => reply,
         };
         let mut finished = Ok(());
-        if let Reply::Finish { turn, pieces, .. } = reply {
-            finished = state::TURNS.take(turn, sys::sleep_on, sys::wake_all, || upcall::make_changes(pieces));
+        if let Reply::Finish { pieces, .. } = reply {
+            finished = upcall::make_changes(pieces);
+            msg::send(talk.fd, &Request::Finished).map_err(|_| NO_HOST)?;
         }
         return if then(&Got { reply, fd: got.fds[0], finished }) { Ok(()) } else { Err(NO_HOST) };
     }

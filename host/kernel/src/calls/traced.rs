@@ -3,7 +3,7 @@
 //! Locking: leaf locks, held for look-ups. None is held while the kernel below runs.
 
 use std::cell::Cell;
-
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,6 @@ use ddi_process::{
 };
 use ddi_trace::{Access, Actor, Event, Outcome, UNKNOWN};
 use parking_lot::{Mutex, RwLock};
-use rustc_hash::FxHashMap as HashMap;
 
 use crate::kern::nodes::{self, Node};
 use crate::kern::{opens, traced};
@@ -31,7 +30,7 @@ static DEVICES: LazyLock<RwLock<HashMap<u64, u64>>> = LazyLock::new(RwLock::defa
 static CODE: LazyLock<Mutex<HashMap<u64, Vec<Range<u64>>>>> = LazyLock::new(Mutex::default);
 
 /// The time that is spent on looking for code addresses is this part of a thread's time at most.
-const SHARE: u64 = 1000;
+const SHARE: u64 = 200;
 
 thread_local! {
     /// Time from which the thread looks for a code address again.

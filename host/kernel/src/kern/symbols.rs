@@ -5,8 +5,9 @@
 //!
 //! Locking: one lock, a leaf.
 
+use std::collections::HashMap;
+
 use parking_lot::RwLock;
-use rustc_hash::FxHashMap as HashMap;
 
 /// One entry of the symbol table.
 #[derive(Clone, Copy, Debug)]
