@@ -96,16 +96,6 @@ mod watched {
                         self.get().compare_exchange(old, new, order, otherwise)
                     }
 
-                    pub(crate) fn compare_exchange_weak(
-                        &self,
-                        old: $value,
-                        new: $value,
-                        order: Ordering,
-                        otherwise: Ordering,
-                    ) -> Result<$value, $value> {
-                        self.get().compare_exchange_weak(old, new, order, otherwise)
-                    }
-
                     pub(crate) fn fetch_update(
                         &self,
                         order: Ordering,

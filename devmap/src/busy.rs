@@ -14,7 +14,6 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
-
 use crate::used::{self, Part as _};
 
 /// Number of things that let the kernel call into the module.
@@ -95,7 +94,7 @@ pub(crate) fn end_later<T: Late>(what: Arc<T>) {
     let mut top = ENDING.load(Ordering::Relaxed);
     loop {
         place.next.store(top, Ordering::Relaxed);
-        match ENDING.compare_exchange_weak(top, link.cast_mut(), Ordering::Release, Ordering::Relaxed) {
+        match ENDING.compare_exchange(top, link.cast_mut(), Ordering::Release, Ordering::Relaxed) {
             Ok(_) => return,
             Err(now) => top = now,
         }

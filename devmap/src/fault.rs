@@ -214,7 +214,7 @@ impl<'a> Fault<'a> {
         if code | frame.result == 0 { Ok(Served(())) } else { Err(not_switched(frame.result, code)) }
     }
 
-    /// What is asked of devmap_do_ctxmgt(9F).
+    /// Returns the arguments of devmap_do_ctxmgt(9F).
     #[inline(always)]
     fn asked(&self) -> Asked {
         (self.handle.raw(), self.offset, self.len, self.rw, self.engine)
@@ -258,7 +258,7 @@ unsafe fn ask_context_in_a_crowd(asked: Asked, frame: *mut (), run: Run) -> c_in
     unsafe { ask_context(asked, home.switch) }
 }
 
-/// What a switch has failed with.
+/// Returns the error of a switch that failed: the routine's, or else the framework's.
 #[cold]
 #[inline(never)]
 fn not_switched(result: c_int, code: c_int) -> Errno {

@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::handle::Home;
 use crate::mapped::Mapped;
 
-/// What all instances are, whatever their device is.
+/// The part of an instance that does not depend on the type of its device.
 #[repr(C)]
 pub(crate) struct Attached {
     pub home: Home,

@@ -1,4 +1,4 @@
-//! How instances come and go: attach(9E), detach(9E), and what else may be refused with a reason.
+//! attach(9E) and detach(9E) of an instance, and the logging of the reason when the device refuses one of them, or a suspend or resume.
 //!
 //! The functions here are the same for all devices; a [`Kind`] has what differs. No lock of its own, and none of this crate's is held while the driver is called.
 
@@ -30,7 +30,7 @@ use crate::tether::Tether;
 /// A question to an instance, which may refuse.
 pub(crate) type Ask<'a> = &'a dyn Fn(NonNull<Attached>, &mut Kernel) -> Result<(), Refusal>;
 
-/// What attach(9E) and detach(9E) have to know of a device. The instances of its functions are of one type of device, and made by the first.
+/// A type of device, for attach(9E) and detach(9E). Each function takes only instances that `make` of the same value has made.
 pub(crate) struct Kind {
     make: fn(Node<'_>, Attached) -> Result<NonNull<Attached>, Errno>,
     /// Makes the minor node of an index, if the device wants it.

@@ -43,7 +43,7 @@ impl<const N: usize> Text<N> {
         (!name.cut).then_some(name)
     }
 
-    /// What all texts are, whatever their length.
+    /// Returns the text without its length in the type, for functions that are the same for all lengths.
     #[inline(always)]
     pub(crate) fn end(&mut self) -> End<'_> {
         End { bytes: &mut self.bytes, used: &mut self.used, cut: &mut self.cut }

@@ -1,8 +1,8 @@
-//! What a driver never uses is not in its module: [`Part`]s of this crate, and whether anything uses them.
+//! [`Part`]s of this crate that a driver may do without, and a flag for each that is set when it is used. A part that nothing uses is not linked into the module.
 //!
 //! Some of what a callback has to do depends on what the driver may have done before: remapped the mapping, pinned memory. The functions by which it does that set a flag, and the callbacks
 //! look at the flag before they go that way. Where nothing sets a flag the compiler knows its value, and what is behind it is not linked.
-//! What callbacks do by themselves sets no flag: behind one flag it would set another, and both would stay.
+//! Code that only callbacks reach sets no flag: behind one flag it would set another, and both would stay.
 //!
 //! Nothing but that relies on a flag. It is set before the first value for which it matters, and stays set. In a program into which several drivers are linked it is everybody's. No locks, any context.
 
@@ -48,7 +48,7 @@ macro_rules! parts {
 parts! {
     /// Context switches of several threads at once.
     Crowds
-    /// What is ended after its own routine.
+    /// Objects that are ended after their own routine has returned.
     Ends
     /// Fault management.
     Faults

@@ -7,7 +7,7 @@ use ddi_system::props::{Kind, Property};
 pub const MOST: usize = 4096;
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let conf = conf::parse(data);
     let lines = 1 + data.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();

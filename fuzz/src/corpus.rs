@@ -7,9 +7,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fastrand::Rng;
 use flate2::read::GzDecoder;
 
-use crate::mutate::{Random, mutant};
+use crate::mutate::mutant;
 
 /// Reads the inputs of a target, each with its name.
 fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -57,9 +58,9 @@ fn run(target: &str, run: fn(&[u8]), most: usize, mutants: usize) {
     };
     inputs.iter().for_each(|(name, data)| one(name, data));
     for number in 0..mutants {
-        let mut random = Random::new(number as u64);
-        let base = &inputs[random.below(inputs.len())];
-        let other = &inputs[random.below(inputs.len())];
+        let mut random = Rng::with_seed(number as u64);
+        let base = &inputs[random.usize(..inputs.len())];
+        let other = &inputs[random.usize(..inputs.len())];
         let mut data = mutant(&base.1, &other.1, &mut random);
         data.truncate(most);
         one(&format!("mutant {number} of {}", base.0), &data);

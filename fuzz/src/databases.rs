@@ -53,7 +53,7 @@ fn place() -> TempDir {
 thread_local!(static PLACE: TempDir = place());
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let root = PLACE.with(|dir| Root::new(dir.path()));
     // The files, the driver, and its options, with a byte that no text has between them.
@@ -84,7 +84,7 @@ pub fn target(data: &[u8]) {
     command(&root, &driver, &options);
 }
 
-/// What is in a file is known, or is said with its line.
+/// Checks that each line of a file is either understood or warned of, with its number.
 fn said(root: &Root) {
     let Ok(unread) = root.unread() else { return };
     let (majors, aliases) = (root.installed().expect("read before"), root.aliases().expect("read before"));

@@ -7,7 +7,7 @@ use ddi_system::devlink::{Directory, Minor, Numbered, Rules};
 /// Most bytes of an input.
 pub const MOST: usize = 2048;
 
-/// What the minor nodes are called, whose links are made: the last has a driver that means no good.
+/// Names of the minor nodes whose links are made. The last is a hostile driver's.
 const MINORS: [[&str; 5]; 4] = [
     ["ddi_pseudo", "ctxdev", "1", "ctxdev1,a", "/pseudo/ctxdev@1:ctxdev1,a"],
     ["ddi_pseudo", "ctxdev", "2,3bc", "ctxdev1,a", "/pseudo/ctxdev@2,3bc:ctxdev1,a"],
@@ -45,7 +45,7 @@ impl Directory for Made {
 }
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (rules, warnings) = Rules::parse(text, "tab");

@@ -1,4 +1,4 @@
-//! What docs/dtrace/events.d prints: a line that is wrong is said with its number, and what is read is a recording.
+//! The output of docs/dtrace/events.d: a wrong line is reported with its number, and the rest converts to a recording.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::ring;
 pub const MOST: usize = 4096;
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match dtrace::parse(text, Path::new("events")) {

@@ -1,4 +1,4 @@
-//! What must hold for whatever bytes a reader of files or messages gets: one function for each, which panics where it does not hold.
+//! Fuzz targets: for each reader of files or messages a function that takes any bytes, and panics if an assertion about the reader fails.
 //!
 //! | target | reads |
 //! | --- | --- |

@@ -48,7 +48,7 @@ impl Kernel for Stub {
 }
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let findings = check(data, &Options::default());
     assert!(findings.iter().all(|finding| !finding.message.is_empty()));

@@ -6,7 +6,7 @@ use usr_tests::recorded::parse;
 pub const MOST: usize = 8192;
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let lines: Vec<&str> = text.lines().collect();

@@ -20,7 +20,7 @@ const HEADER: [usize; 2] = [4096, 64];
 const BLOCK: [usize; 2] = [64 << 10, 64 + 12 * 88];
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let scratch = Scratch::new();
     let file = recording(data);

@@ -10,7 +10,7 @@ use ddi_wire::{
 pub const MOST: usize = 1024;
 
 /// # Panics
-/// Where something does not hold.
+/// An assertion fails.
 pub fn target(data: &[u8]) {
     let [request, answer] = [one::<Request<'_>>(data), one::<Answer<'_>>(data)];
     let [reply, upcall] = [one::<Reply<'_>>(data), one::<Upcall<'_>>(data)];

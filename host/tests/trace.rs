@@ -18,9 +18,10 @@ use serde_json::Value;
 
 const HOST: &str = env!("CARGO_BIN_EXE_ddi-host");
 
-/// Set for this program when it is a client.
+/// Set for this program when it is a client: how many there are in the run.
 const CLIENT: &str = "DDI_TRACE_CLIENT";
-const ROUNDS: usize = 30;
+/// Stores in which a client has waited for its turn, before it goes on.
+const WAITS: usize = 12;
 
 /// Maps a page of the device, `MAP_PRIVATE` (with a context of its own) or `MAP_SHARED`.
 fn map(device: &File, offset: u64, kind: i32) -> *mut u64 {
@@ -40,13 +41,30 @@ fn draw(register: *mut u64, value: u64) {
     unsafe { register.write_volatile(value) };
 }
 
-/// A client of ctxdev; the test itself in a process of its own.
+/// Returns when the clients of the run are all here. One that is alone has nobody to wait for.
+fn meet() -> usize {
+    let clients = std::env::var(CLIENT).unwrap().parse().unwrap();
+    std::fs::write(format!("client.{}", std::process::id()), "").unwrap();
+    let here = || std::fs::read_dir(".").unwrap().flatten().map(|entry| entry.file_name());
+    let late = Instant::now() + Duration::from_secs(30);
+    while here().filter(|name| name.to_string_lossy().starts_with("client.")).count() < clients {
+        assert!(Instant::now() < late, "the others have not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    clients
+}
+
+/// A client of ctxdev; the test itself in a process of its own. It stores until it has waited for the other often enough.
 fn client() {
     let device = File::options().read(true).write(true).open("/dev/ctxdev0").unwrap();
     let registers = map(&device, REGS, libc::MAP_PRIVATE);
-    for round in 0..ROUNDS {
-        draw(registers, round as u64);
-        std::thread::sleep(Duration::from_millis(2));
+    let alone = meet() == 1;
+    let end = Instant::now() + Duration::from_secs(1);
+    let mut waits = 0;
+    while waits < WAITS && Instant::now() < end {
+        let begin = Instant::now();
+        draw(registers, waits as u64);
+        waits += usize::from(alone || begin.elapsed() > Duration::from_millis(1));
     }
     // SAFETY: an ioctl without a pointer.
     unsafe { libc::ioctl(device.as_raw_fd(), CTXDEV_REVOKE as libc::Ioctl, 0) };
@@ -85,8 +103,9 @@ impl Dir {
         command.current_dir(self.0.path()).args(["run", "--config", "nodes.toml"]).args(options);
         let this = std::env::current_exe().unwrap();
         let test = "real_processes_are_recorded_and_told";
+        command.env(CLIENT, script.matches("$CLIENT").count().to_string());
         let script = script.replace("$CLIENT", &format!("{} --exact {test} --nocapture", this.display()));
-        command.args(["--", "sh", "-c", &script]).env(CLIENT, "1");
+        command.args(["--", "sh", "-c", &script]);
         command
     }
 }

@@ -1,3 +1,3 @@
-//! What a process sees of a device mapping: the part that programs other than `usr-tests` use.
+//! The parts of the suite that other programs use: see [`recorded`].
 
 pub mod recorded;

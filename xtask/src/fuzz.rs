@@ -26,7 +26,7 @@ pub struct Args {
     keep: bool,
 }
 
-/// What an input may take: bytes, seconds, MiB.
+/// Limits of one input: bytes, seconds, MiB.
 const LIMITS: [&str; 3] = ["-max_len=16384", "-timeout=10", "-rss_limit_mb=2048"];
 
 /// Runs the command.
@@ -72,7 +72,7 @@ fn known() -> Result<Vec<String>> {
     Ok(bins.iter().filter_map(|bin| bin.get("name")?.as_str().map(str::to_owned)).collect())
 }
 
-/// Where a target's inputs are.
+/// Files of a target.
 struct Place<'a> {
     target: &'a str,
     /// The corpus that is kept.

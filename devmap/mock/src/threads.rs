@@ -1,6 +1,6 @@
 //! Threads that the kernel's functions run on: the test program's own, unless a model checker has brought others ([`run_on`]).
 //!
-//! Whatever waits here waits by [`Threads::wait`], and whatever begins is begun by [`Threads::spawn`]. A model checker's threads run one at a time, and may take turns wherever the kernel's state
+//! All waits of the mock go through [`Threads::wait`], and all its threads are started by [`Threads::spawn`]. A model checker's threads run one at a time, and may take turns wherever the kernel's state
 //! is [looked at](super::kernel) and no lock of this crate's own is held.
 
 use std::cell::Cell;

@@ -302,7 +302,7 @@ impl Record {
         Held { record: self, thread: PhantomData }
     }
 
-    /// Its state, with the lock held.
+    /// Returns the state, of which the caller holds the lock.
     ///
     /// # Safety
     /// The lock of its instance's mappings is held for as long as the result is used, and nothing else reaches the state meanwhile; or the caller has the only reference to a mapping that is in no list.

@@ -41,7 +41,7 @@ fn unmap_device(addr: u64, len: u64, replace: bool) -> Result<(), i32> {
     })?
 }
 
-/// What is about to replace device mappings ends them first. The change lasts until it has.
+/// Unmaps the device mappings in a range that other memory is about to replace. The result is dropped when it has.
 fn replace(addr: u64, len: u64) -> Result<Option<state::Change>, i32> {
     if devices(addr, len)?.is_none() {
         return Ok(None);

@@ -309,7 +309,7 @@ impl Pattern {
     }
 }
 
-/// Can this be the name of a link below /dev? A number is to be put `at` a place.
+/// Returns whether this can be the name of a link below /dev, when a number is put `at` a place.
 fn is_below_dev(name: &str, at: Option<usize>) -> bool {
     let mut start = 0;
     name.split('/').all(|part| {

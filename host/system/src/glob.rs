@@ -1,6 +1,6 @@
 //! Patterns as shells have them: `*`, `?`, `[a-z]`, `[!a-z]`, and `\` in front of a character that stands for itself.
 
-/// Does a name match a pattern? Takes time for the product of their lengths at most.
+/// Returns whether a name matches a pattern. Takes time for the product of their lengths at most.
 pub fn matches(mut pattern: &str, mut name: &str) -> bool {
     // Behind the last star, and what it has left of the name: it takes one character more when the rest does not match.
     let mut star: Option<(&str, &str)> = None;

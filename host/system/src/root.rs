@@ -482,7 +482,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// Is a line neither empty nor a comment?
+/// Returns whether a line is neither empty nor a comment.
 fn meant(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }

@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mutate::{Random, mutant};
+use mutate::{mutant, random};
 
 /// Nothing takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -137,7 +137,7 @@ fn try_one(
     seed: u64,
     dir: &Path,
 ) -> Result<([i32; 3], Duration), String> {
-    let (bytes, what) = mutant(&base.bytes, &mut Random::new(seed, number));
+    let (bytes, what) = mutant(&base.bytes, &mut random(seed, number));
     let dir = dir.join(number.to_string());
     std::fs::create_dir_all(&dir).unwrap();
     let file = dir.join(&base.name);

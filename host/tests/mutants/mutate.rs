@@ -1,49 +1,22 @@
 //! One kind of damage to a module file, chosen and placed by a generator of numbers: the same number gives the same mutant.
 
-/// A generator of numbers (SplitMix64).
-pub struct Random(u64);
+use fastrand::Rng;
 
-impl Random {
-    /// That of mutant `number` of a seed.
-    pub fn new(seed: u64, number: usize) -> Random {
-        Random(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
+/// Returns the generator of mutant `number` of a seed.
+pub fn random(seed: u64, number: usize) -> Rng {
+    Rng::with_seed(
+        seed.wrapping_mul(0xd134_2543_de82_ef95) ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    )
+}
 
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    /// A number that something may choke on.
-    fn odd(&mut self) -> u64 {
-        const ODD: [u64; 14] = [
-            0,
-            1,
-            2,
-            3,
-            7,
-            8,
-            0xff,
-            0x1000,
-            0xffff,
-            0x7fff_ffff,
-            0x8000_0000,
-            0xffff_ffff,
-            1 << 63,
-            u64::MAX,
-        ];
-        match self.below(3) {
-            0 => self.next(),
-            1 => self.next() & 0xff,
-            _ => ODD[self.below(ODD.len())],
-        }
+/// A number that something may choke on.
+fn odd(random: &mut Rng) -> u64 {
+    const ODD: [u64; 14] =
+        [0, 1, 2, 3, 7, 8, 0xff, 0x1000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 63, u64::MAX];
+    match random.u8(..3) {
+        0 => random.u64(..),
+        1 => random.u8(..).into(),
+        _ => ODD[random.usize(..ODD.len())],
     }
 }
 
@@ -74,21 +47,15 @@ fn sections(bytes: &[u8]) -> Vec<(u32, u64, usize, usize)> {
 }
 
 /// Overwrites a field of a structure in an array of them: `fields` are offsets and sizes.
-fn array(
-    bytes: &mut [u8],
-    random: &mut Random,
-    place: (usize, usize),
-    each: usize,
-    fields: &[(usize, usize)],
-) {
-    let entry = random.below(place.1 / each);
-    let (offset, size) = fields[random.below(fields.len())];
-    let value = random.odd();
+fn array(bytes: &mut [u8], random: &mut Rng, place: (usize, usize), each: usize, fields: &[(usize, usize)]) {
+    let entry = random.usize(..(place.1 / each).max(1));
+    let (offset, size) = fields[random.usize(..fields.len())];
+    let value = odd(random);
     put(bytes, place.0 + each * entry + offset, size, value);
 }
 
 /// Damages a module file. Returns it with what was done.
-pub fn mutant(original: &[u8], random: &mut Random) -> (Vec<u8>, &'static str) {
+pub fn mutant(original: &[u8], random: &mut Rng) -> (Vec<u8>, &'static str) {
     const HEADER: &[(usize, usize)] =
         &[(4, 1), (5, 1), (16, 2), (18, 2), (40, 8), (48, 4), (52, 2), (58, 2), (60, 2), (62, 2)];
     const SECTION: &[(usize, usize)] =
@@ -99,24 +66,24 @@ pub fn mutant(original: &[u8], random: &mut Random) -> (Vec<u8>, &'static str) {
     let mut bytes = original.to_vec();
     let all = sections(original);
     let headers = (u64_at(original, 40), 64 * all.len());
-    let of_kind = |wanted: u32, random: &mut Random| {
+    let of_kind = |wanted: u32, random: &mut Rng| {
         let found: Vec<_> = all.iter().filter(|s| s.0 == wanted && s.3 > 0).collect();
-        (!found.is_empty()).then(|| found[random.below(found.len())]).map(|s| (s.2, s.3))
+        (!found.is_empty()).then(|| found[random.usize(..found.len())]).map(|s| (s.2, s.3))
     };
     // Loaded contents: instructions, or data with and without write permission.
-    let loaded = |code: bool, random: &mut Random| {
+    let loaded = |code: bool, random: &mut Rng| {
         let found: Vec<_> =
             all.iter().filter(|s| s.0 == 1 && s.1 & 2 != 0 && (s.1 & 4 != 0) == code && s.3 > 0).collect();
-        (!found.is_empty()).then(|| found[random.below(found.len())]).map(|s| (s.2, s.3))
+        (!found.is_empty()).then(|| found[random.usize(..found.len())]).map(|s| (s.2, s.3))
     };
-    let scatter = |bytes: &mut Vec<u8>, random: &mut Random, (start, len): (usize, usize)| {
-        for _ in 0..=random.below(6) {
-            let at = start + random.below(len);
-            bytes[at] = random.next() as u8;
+    let scatter = |bytes: &mut Vec<u8>, random: &mut Rng, (start, len): (usize, usize)| {
+        for _ in 0..=random.usize(..6) {
+            let at = start + random.usize(..len);
+            bytes[at] = random.u8(..);
         }
     };
     let whole = (0, original.len());
-    let what = match random.below(12) {
+    let what = match random.usize(..12) {
         0 => {
             scatter(&mut bytes, random, whole);
             "bytes anywhere"
@@ -150,13 +117,13 @@ pub fn mutant(original: &[u8], random: &mut Random) -> (Vec<u8>, &'static str) {
             "instructions"
         }
         10 => {
-            bytes.truncate(random.below(original.len()));
+            bytes.truncate(random.usize(..original.len()));
             "its end"
         }
         _ => {
-            let (start, len) = (random.below(original.len()), random.below(256));
+            let (start, len) = (random.usize(..original.len()), random.usize(..256));
             let end = (start + len).min(original.len());
-            bytes[start..end].fill(if random.below(2) == 0 { 0 } else { 0xff });
+            bytes[start..end].fill(if random.usize(..2) == 0 { 0 } else { 0xff });
             "a range filled"
         }
     };

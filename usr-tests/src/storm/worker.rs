@@ -266,14 +266,14 @@ impl<'a> Worker<'a> {
             worker.must("write to a pipe", sys::write(to, &value.to_ne_bytes()));
             let before = worker.before();
             let read = sys::read_at(from, worker.word(page, slot), 8);
-            let gone = |excuse: Excuse| excuse.lost && excuse.hungry && read == Err(Errno(libc::EIO));
             if read.is_err() {
                 let mut left = [0; 8];
                 let there = sys::wait_readable(from, std::time::Duration::ZERO) == Ok(true);
                 let taken = if there { sys::read(from, &mut left) } else { Ok(0) };
                 let kept = (taken, u64::from_ne_bytes(left)) == (Ok(8), value);
-                let excused = taken == Ok(0) && gone(worker.excuse(before));
-                if !kept && !excused {
+                let excuse = worker.excuse(before);
+                let gone = read == Err(Errno(libc::EIO)) && taken == Ok(0) && excuse.lost && excuse.hungry;
+                if !kept && !gone {
                     worker.fail(&format!("read(2) into p{page}: {read:?}, and {taken:?} bytes are left"));
                 }
             }

@@ -142,7 +142,7 @@ fn a_gate_is_closed_when_all_have_left() {
     });
 }
 
-/// Whoever is first: all see the same.
+/// All threads see the same value, in whatever order they come.
 #[test]
 fn a_value_is_set_once() {
     check("a value is set once", || {

@@ -343,7 +343,7 @@ fn pinned_memory_is_lost_against_all_else() {
     });
 }
 
-/// Whatever the cut does at that moment: in the end nothing is loaded that was loaded before.
+/// An unload during a cut leaves nothing loaded that was loaded before it.
 fn unload_against_a_cut(name: &str, command: i32) {
     check(name, move || {
         let booted = boot(1);
