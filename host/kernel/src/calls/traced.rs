@@ -30,7 +30,7 @@ static DEVICES: LazyLock<RwLock<HashMap<u64, u64>>> = LazyLock::new(RwLock::defa
 static CODE: LazyLock<Mutex<HashMap<u64, Vec<Range<u64>>>>> = LazyLock::new(Mutex::default);
 
 /// The time that is spent on looking for code addresses is this part of a thread's time at most.
-const SHARE: u64 = 200;
+const SHARE: u64 = 1000;
 
 thread_local! {
     /// Time from which the thread looks for a code address again.
