@@ -137,14 +137,17 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access))
             && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
     };
-    // The access that the driver has refused already, and that the thread has been at ever since.
+    // The access that the driver has refused already, and that the thread has been at ever since. It may also be a later one at the same place, if the first
+    // was not there any more when it was refused; so the driver is asked again where any process can know that its answer is another by now.
+    let asked = shared.asked.load(Ordering::Acquire);
     let known = doubt.filter(|doubt| {
         let waits = doubt.place != Place::Running;
-        waits && doubt.changes == changes && before.is_some_and(|before| before.place == doubt.place)
+        let unchanged = (doubt.changes, doubt.asked) == (changes, asked);
+        waits && unchanged && before.is_some_and(|before| before.place == doubt.place)
     });
-    let outcome = match known {
-        _ if loaded => FaultOutcome::Retry,
-        Some(Doubt { why: [signo, code, errno], .. }) => FaultOutcome::Signal { signo, code, errno },
+    let (outcome, asked) = match known {
+        _ if loaded => (FaultOutcome::Retry, asked),
+        Some(Doubt { why: [signo, code, errno], .. }) => (FaultOutcome::Signal { signo, code, errno }, asked),
         None => serve(shared, &fault),
     };
     let again = service.end();
@@ -166,8 +169,15 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         }
         FaultOutcome::Signal { signo, code, errno } => {
             // A report may be served when its thread has long gone on, and come back: the verdict is on what was mapped then.
-            let asked = Asked { before, changes, current: process.verdicts.mappings() == mappings };
-            fail(process, uffd, &fault, asked, [signo, code, errno], again);
+            let current = process.verdicts.mappings() == mappings;
+            fail(
+                process,
+                uffd,
+                &fault,
+                Asked { before, changes, asked, current },
+                [signo, code, errno],
+                again,
+            );
         }
     }
 }
@@ -218,15 +228,13 @@ fn bar(process: &Process, uffd: &Uffd, page: u64, tid: i32) -> bool {
         || process.bar_for_a_moment(page, tid, || uffd.wake(at, PAGE_SIZE))
 }
 
-/// Serves a fault by the kernel above.
-pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
+/// Serves a fault by the kernel above. Returns the outcome, and [`Doubt::asked`].
+pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> (FaultOutcome, u64) {
     // A process that is on its way out does not care.
-    let Some(_flight) = shared.begin(&fault.process) else { return FaultOutcome::Retry };
-    catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault))).unwrap_or(FaultOutcome::Signal {
-        signo: libc::SIGBUS,
-        code: libc::BUS_OBJERR,
-        errno: libc::EIO,
-    })
+    let Some(flight) = shared.begin(&fault.process) else { return (FaultOutcome::Retry, 0) };
+    let failed = FaultOutcome::Signal { signo: libc::SIGBUS, code: libc::BUS_OBJERR, errno: libc::EIO };
+    let outcome = catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault))).unwrap_or(failed);
+    (outcome, flight.alone())
 }
 
 /// Number of times that an access is tried again where mappings come or go, before it fails.
@@ -238,6 +246,8 @@ struct Asked {
     before: Option<Rest>,
     /// [`Verdicts::changes`](super::verdicts::Verdicts::changes).
     changes: u64,
+    /// [`Doubt::asked`].
+    asked: u64,
     /// Nothing has been mapped since.
     current: bool,
 }
@@ -247,12 +257,12 @@ struct Asked {
 /// Several threads may fault on one page; one that finds it loaded by another's goes on, and its report is then served after that:
 /// the thread may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
 /// first one, and the thread has not moved while the kernel above looked at it. A thread that waits faults again at once; the kernel above is not asked
-/// again then.
+/// again then, unless anybody else has asked it anything meanwhile.
 fn fail(
     process: &Arc<Process>,
     uffd: &Uffd,
     fault: &Fault,
-    Asked { before, changes, current }: Asked,
+    Asked { before, changes, asked, current }: Asked,
     why: [i32; 3],
     again: bool,
 ) {
@@ -274,7 +284,7 @@ fn fail(
         let sure = failures > PATIENCE || same.is_some_and(harmless) && mapped && current;
         let here = same.filter(|_| sure);
         let (addr, access, place) = (fault.addr, fault.access, now.place);
-        let doubt = Doubt { addr, access, why, place, changes, failures };
+        let doubt = Doubt { addr, access, why, place, changes, asked, failures };
         process.verdicts.set_doubt(fault.tid, here.is_none().then_some(doubt));
         here
     };

@@ -502,7 +502,7 @@ fn caught(call: &Call, addr: u64, access: u32, code: u64) -> Answer {
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded, code };
     let _service = Service::begin(&fault);
-    plain(match fault::serve(&call.shared, &fault) {
+    plain(match fault::serve(&call.shared, &fault).0 {
         FaultOutcome::Retry | FaultOutcome::Interrupted => Reply::Retry { idle: false },
         FaultOutcome::Signal { signo, code, errno } => Reply::Signal { signo, code, errno },
     })

@@ -306,6 +306,7 @@ impl Server {
             lines: Mutex::default(),
             gone: Default::default(),
             ids: AtomicU64::new(1),
+            asked: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         });
         fault::start(&shared);

@@ -37,6 +37,8 @@ pub(super) struct Shared {
     /// Notified, with the lock held for a moment, when a process or an open is removed.
     pub gone: (Mutex<()>, Condvar),
     pub ids: AtomicU64,
+    /// Begins and ends of calls and faults of all processes: while it stays as it is, no process has learned anything of the kernel above.
+    pub asked: AtomicU64,
     pub stopping: AtomicBool,
 }
 
@@ -88,10 +90,19 @@ impl Drop for Open {
 pub(super) struct Guard<'a> {
     shared: &'a Arc<Shared>,
     process: &'a Arc<Process>,
+    begun: u64,
+}
+
+impl Guard<'_> {
+    /// Returns what [`Shared::asked`] is when this has ended, if nothing else has begun or ended since it began.
+    pub fn alone(&self) -> u64 {
+        self.begun + 2
+    }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        self.shared.asked.fetch_add(1, Ordering::AcqRel);
         if let Some(job) = self.process.flight.end() {
             self.shared.finish(self.process);
             self.shared.watch.end(job);
@@ -106,7 +117,8 @@ impl Shared {
 
     /// Begins a call or a fault; `None` when the process is on its way out.
     pub fn begin<'a>(self: &'a Arc<Self>, process: &'a Arc<Process>) -> Option<Guard<'a>> {
-        process.flight.begin().then(|| Guard { shared: self, process })
+        let guard = || Guard { shared: self, process, begun: self.asked.fetch_add(1, Ordering::AcqRel) };
+        process.flight.begin().then(guard)
     }
 
     /// The process has died, has another program now, or was never born.

@@ -21,6 +21,8 @@ pub(super) struct Doubt {
     pub place: Place,
     /// [`Verdicts::changes`] when the kernel above was asked.
     pub changes: u64,
+    /// [`Shared::asked`](super::shared::Shared::asked) when the answer was there, if nobody else has asked meanwhile.
+    pub asked: u64,
     /// Failures in a row.
     pub failures: u32,
 }

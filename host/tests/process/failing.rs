@@ -11,6 +11,7 @@ pub const PARTS: &[Part] = &[
     ("behind", behind),
     ("fail", fail),
     ("fail-in-system-call", fail_in_system_call),
+    ("fail-late", fail_late),
     ("fail-kills", fail_kills),
     ("fail-blocked", fail_blocked),
     ("stray", stray),
@@ -151,6 +152,38 @@ fn fail_in_system_call() {
     // SAFETY: within the mapping.
     check("write", unsafe { libc::write(pipe[1], m.word(1).cast(), 8) }, 8);
     check("the page works again", m.get(1), 0);
+}
+
+/// The device, the page that [`write_late`] writes from, a pipe, and what came of it.
+static LATE: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Tells the driver to refuse nothing any more, and writes from the page of the access that the signal has taken the thread away from, when that was refused.
+extern "C" fn write_late(_: i32) {
+    std::thread::sleep(Duration::from_millis(400));
+    let [device, page, pipe, written] = &LATE;
+    let file = |number: &AtomicU64| number.load(Ordering::SeqCst) as i32;
+    check("ioctl", ioctl(file(device), kernel::FAIL_FAULTS, 0), 0);
+    let (from, to) = (page.load(Ordering::SeqCst) as *const u64, file(pipe));
+    // SAFETY: within the mapping, which is there as long as the process.
+    let n = unsafe { libc::write(to, from.cast(), 8) };
+    written.store(n.cast_unsigned() as u64, Ordering::SeqCst);
+}
+
+/// The answer to an access that its thread has left does not hold for a system call that comes to the same page later.
+fn fail_late() {
+    let fd = open();
+    let m = map(fd, 8, 0);
+    let mut pipe = [0; 2];
+    // SAFETY: room for two.
+    check("pipe", unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    let circumstances = [fd as u64, m.word(1) as u64, pipe[1] as u64];
+    LATE.iter().zip(circumstances).for_each(|(word, value)| word.store(value, Ordering::SeqCst));
+    handle(libc::SIGALRM, write_late as *const () as usize, 0);
+    check("ioctl", ioctl(fd, kernel::FAIL_LATE, 200), 0);
+    // SAFETY: no memory is involved.
+    unsafe { ualarm(100_000, 0) };
+    check("the word", m.get(1), 0);
+    check("write", LATE[3].load(Ordering::SeqCst), 8);
 }
 
 fn fail_kills() {

@@ -30,6 +30,8 @@ pub const ARM: u64 = 9;
 pub const DISARM: u64 = 10;
 /// Blocks until the witness has another turn; returns 1 when there will be none.
 pub const TURN: u64 = 11;
+/// The next fault fails so many milliseconds after it was asked about.
+pub const FAIL_LATE: u64 = 12;
 
 /// What the device counts.
 #[derive(Debug, Default)]
@@ -77,6 +79,7 @@ pub struct TestKernel {
     spaces: Mutex<HashMap<u64, (Arc<Process>, Space)>>,
     fork_errno: AtomicU64,
     fault_signal: AtomicU64,
+    fail_late: AtomicU64,
     next: AtomicU64,
     sleepers: Arc<(Mutex<()>, Condvar)>,
     pub turns: Turns,
@@ -125,6 +128,7 @@ impl TestKernel {
             spaces: Mutex::default(),
             fork_errno: AtomicU64::new(0),
             fault_signal: AtomicU64::new(0),
+            fail_late: AtomicU64::new(0),
             next: AtomicU64::new(1),
             sleepers: Arc::default(),
             turns: Turns::default(),
@@ -228,6 +232,7 @@ impl Kernel for TestKernel {
                 call.copyout(arg, &bytes)?;
             }
             REFUSE_FORK => self.fork_errno.store(arg, Ordering::SeqCst),
+            FAIL_LATE => self.fail_late.store(arg, Ordering::SeqCst),
             FAIL_FAULTS => {
                 self.fault_signal.store(arg, Ordering::SeqCst);
                 self.unload_all();
@@ -354,6 +359,11 @@ impl Kernel for TestKernel {
         self.counts.faults.fetch_add(1, Ordering::SeqCst);
         if fault.protection {
             return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 2, errno: 0 };
+        }
+        let late = self.fail_late.swap(0, Ordering::SeqCst);
+        if late != 0 {
+            std::thread::sleep(std::time::Duration::from_millis(late));
+            return FaultOutcome::Signal { signo: libc::SIGBUS, code: 3, errno: libc::EIO };
         }
         let signo = self.fault_signal.load(Ordering::SeqCst) as i32;
         if signo != 0 {

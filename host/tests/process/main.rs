@@ -193,6 +193,7 @@ const CASES: &[Case] = &[
     part!("detour", 0),
     part!("fail", 0),
     part!("fail-in-system-call", 0),
+    ("fail-late", true, |b| status(b.client("fail-late"), 0)),
     part!("fail-kills", 128 + libc::SIGBUS),
     part!("fail-blocked", 128 + libc::SIGSEGV),
     part!("stray", 128 + libc::SIGSEGV),
