@@ -313,12 +313,7 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
         Ok(verdict) => match verdict {
             Verdict::Retry { idle: false } => None,
             // The host found the access permitted. If it keeps failing, Linux and the host disagree (about a mapping that was changed by raw system calls).
-            Verdict::Retry { idle: true } => {
-                let (addr, count) = state::SPURIOUS.get();
-                let count = if addr == info.addr { count + 1 } else { 0 };
-                state::SPURIOUS.set((info.addr, count));
-                (count > 1000).then_some(signo)
-            }
+            Verdict::Retry { idle: true } => too_often(info.addr, 1000).then_some(signo),
             Verdict::Signal { signo, code, errno } => {
                 (info.signo, info.code, info.errno) = (signo, code, errno);
                 Some(signo)
@@ -327,6 +322,13 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
         },
         // The thread has no connection, and the process not what one takes: descriptors, memory. The access fails; nothing but that.
         Err(errno) if errno != link::NO_HOST => {
+            // A page may be poisoned, for the moment that a system call's access takes to fail: that is no answer to this one.
+            let poisoned =
+                signo == libc::SIGBUS && matches!(info.code, libc::BUS_ADRERR | libc::BUS_MCEERR_AR);
+            if poisoned && state::mode() != Some(FaultMode::Signal) && !too_often(info.addr, 100_000) {
+                sys::nap();
+                return None;
+            }
             if state::mode() == Some(FaultMode::Signal) && info.code == ACCERR {
                 (info.signo, info.code, info.errno) = (libc::SIGBUS, libc::BUS_OBJERR, errno);
             }
@@ -338,6 +340,14 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
             Some(signo)
         }
     }
+}
+
+/// Returns whether an access has been tried again more than so often.
+fn too_often(addr: u64, most: u32) -> bool {
+    let (before, count) = state::SPURIOUS.get();
+    let count = if before == addr { count + 1 } else { 0 };
+    state::SPURIOUS.set((addr, count));
+    count > most
 }
 
 /// Returns whether the signal of an access outside device mappings is final. The address may have been a device's at the access, and be inaccessible only

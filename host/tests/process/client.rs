@@ -96,7 +96,7 @@ static CODE: AtomicI32 = AtomicI32::new(0);
 static ADDR: AtomicU64 = AtomicU64::new(0);
 
 /// Notes a fault and puts plain memory where it was, so that the access goes on.
-extern "C" fn note(signo: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+pub extern "C" fn note(signo: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid structure.
     let info = unsafe { &*info };
     // SAFETY: a fault's signal has an address.

@@ -21,6 +21,7 @@ pub const PARTS: &[Part] = &[
     ("interrupt", interrupt),
     ("no-descriptors", no_descriptors),
     ("no-descriptors-calls", no_descriptors_calls),
+    ("no-descriptors-poison", no_descriptors_poison),
 ];
 
 /// Sets the soft limit of open files.
@@ -105,6 +106,37 @@ fn no_descriptors_calls() {
     check("the thread", thread.join().is_ok(), true);
     limit_files(u64::MAX);
     check("the word", m.get(1), 1);
+}
+
+/// Lets the process have descriptors again, then as [`note`].
+extern "C" fn refill_and_note(signo: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    limit_files(u64::MAX);
+    note(signo, info, context);
+}
+
+/// What makes a system call's access fail for such a thread is not met by the access that follows at once: that fails as the driver says.
+fn no_descriptors_poison() {
+    let fd = open();
+    let m = map(fd, 4, 0);
+    let mut pipe = [0; 2];
+    // SAFETY: room for two.
+    check("pipe", unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    handle(libc::SIGBUS, refill_and_note as *const () as usize, libc::SA_SIGINFO);
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, libc::SIGBUS as u64), 0);
+    let at = m.word(1) as usize;
+    let (go, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _ = wait.recv();
+        // SAFETY: within the mapping, which lives as long as the process.
+        let written = (unsafe { libc::write(pipe[1], at as *const _, 8) }, errno());
+        // SAFETY: as above.
+        unsafe { (at as *const u64).read_volatile() };
+        check("write", written, (-1, libc::EFAULT));
+        check("the signal", caught(), (libc::SIGBUS, 3, at as u64));
+    });
+    limit_files(3);
+    let _ = go.send(());
+    check("the thread", thread.join().is_ok(), true);
 }
 
 fn behind() {

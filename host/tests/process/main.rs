@@ -206,6 +206,7 @@ const CASES: &[Case] = &[
         status(b.client("no-descriptors"), if by_signals { libc::SIGBUS } else { 0 })
     }),
     part!("no-descriptors-calls", 0),
+    ("no-descriptors-poison", true, |b| status(b.client("no-descriptors-poison"), 0)),
     part!("other-frames", 0),
     part!("panic", 0),
     part!("debugger", 0),
