@@ -170,14 +170,10 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         FaultOutcome::Signal { signo, code, errno } => {
             // A report may be served when its thread has long gone on, and come back: the verdict is on what was mapped then.
             let current = process.verdicts.mappings() == mappings;
-            fail(
-                process,
-                uffd,
-                &fault,
-                Asked { before, changes, asked, current },
-                [signo, code, errno],
-                again,
-            );
+            // So may be an access that the thread has come back to: it began when the answer was there, perhaps, and others had been in the driver.
+            let again = again && shared.asked.load(Ordering::Acquire) == asked;
+            let state = Asked { before, changes, asked, current };
+            fail(process, uffd, &fault, state, [signo, code, errno], again);
         }
     }
 }

@@ -186,13 +186,13 @@ fn fail_in_system_call() {
     check("the page works again", m.get(1), 0);
 }
 
-/// The device, the page that [`write_late`] writes from, a pipe, and what came of it.
-static LATE: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+/// Milliseconds that [`write_late`] waits, the device, the page that it writes from, a pipe, and what came of it.
+static LATE: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
-/// Tells the driver to refuse nothing any more, and writes from the page of the access that the signal has taken the thread away from, when that was refused.
+/// Tells the driver to refuse nothing any more, and writes from the page of the access that the signal has taken the thread away from, when that was refused or is going to be.
 extern "C" fn write_late(_: i32) {
-    std::thread::sleep(Duration::from_millis(400));
-    let [device, page, pipe, written] = &LATE;
+    let [delay, device, page, pipe, written] = &LATE;
+    std::thread::sleep(Duration::from_millis(delay.load(Ordering::SeqCst)));
     let file = |number: &AtomicU64| number.load(Ordering::SeqCst) as i32;
     check("ioctl", ioctl(file(device), kernel::FAIL_FAULTS, 0), 0);
     let (from, to) = (page.load(Ordering::SeqCst) as *const u64, file(pipe));
@@ -208,14 +208,17 @@ fn fail_late() {
     let mut pipe = [0; 2];
     // SAFETY: room for two.
     check("pipe", unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
-    let circumstances = [fd as u64, m.word(1) as u64, pipe[1] as u64];
-    LATE.iter().zip(circumstances).for_each(|(word, value)| word.store(value, Ordering::SeqCst));
     handle(libc::SIGALRM, write_late as *const () as usize, 0);
-    check("ioctl", ioctl(fd, kernel::FAIL_LATE, 200), 0);
-    // SAFETY: no memory is involved.
-    unsafe { ualarm(100_000, 0) };
-    check("the word", m.get(1), 0);
-    check("write", LATE[3].load(Ordering::SeqCst), 8);
+    for delay in [400, 0] {
+        check("ioctl", ioctl(fd, kernel::UNLOAD, 0), 0);
+        let circumstances = [delay, fd as u64, m.word(1) as u64, pipe[1] as u64];
+        LATE.iter().zip(circumstances).for_each(|(word, value)| word.store(value, Ordering::SeqCst));
+        check("ioctl", ioctl(fd, kernel::FAIL_LATE, 200), 0);
+        // SAFETY: no memory is involved.
+        unsafe { ualarm(100_000, 0) };
+        check("the word", m.get(1), 0);
+        check("write", LATE[4].load(Ordering::SeqCst), 8);
+    }
 }
 
 fn fail_kills() {
