@@ -2,11 +2,13 @@
 
 #[cfg(not(feature = "model"))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
 };
 
 #[cfg(feature = "model")]
-pub(crate) use watched::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+pub(crate) use watched::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+};
 #[cfg(feature = "model")]
 pub use watched::{Watch, watch};
 
@@ -126,6 +128,7 @@ mod watched {
     atomics! {
         AtomicBool of bool;
         AtomicU8 of u8;
+        AtomicU16 of u16;
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;
@@ -157,6 +160,7 @@ mod watched {
     }
     numbers! {
         AtomicU8 of u8;
+        AtomicU16 of u16;
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;

@@ -74,7 +74,7 @@ impl Mappings {
 
     /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
-    /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
+    /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting; at most 65,535 ticks. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
         for engine in 0..ENGINES {
@@ -84,8 +84,8 @@ impl Mappings {
 
     /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
-        if let Some(hysteresis) = self.all.hysteresis.get(engine) {
-            hysteresis.store(i32::try_from(ticks(time)).unwrap_or(i32::MAX), Ordering::Relaxed);
+        if let Some(engine) = self.all.engines.get(engine) {
+            engine.hysteresis.store(u16::try_from(ticks(time)).unwrap_or(u16::MAX), Ordering::Relaxed);
         }
     }
 }

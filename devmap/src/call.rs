@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::atomic::AtomicBool;
+use crate::atomic::AtomicU32;
 use crate::protection::Terms;
 
 /// An mmap(2) under way: between segmap(9E)'s beginning and end, on one thread.
@@ -12,43 +12,60 @@ pub(crate) struct Call<I> {
     pub(crate) terms: Terms,
     /// The instance whose mappings it sets up.
     instance: Cell<*const I>,
-    /// Number of mappings that were set up, less those that their map callbacks have found.
-    early: Cell<u32>,
-    /// Whether another callback has found one before its map callback. Set with the lock of the instance's mappings held.
-    found: AtomicBool,
+    /// Number of mappings that were set up, less those that their map callbacks have found, and [`FOUND`]. Changed with the lock of the instance's mappings held.
+    early: AtomicU32,
+    /// The number, in the module, of the mapping that was set up last. Written before that is in a list.
+    number: AtomicU32,
 }
+
+/// Another callback has found one before its map callback.
+const FOUND: u32 = 1 << 31;
 
 impl<I> Call<I> {
     #[inline(always)]
     pub(crate) fn new(terms: Terms) -> Call<I> {
-        Call { terms, instance: Cell::new(ptr::null()), early: Cell::new(0), found: AtomicBool::new(false) }
+        Call { terms, instance: Cell::new(ptr::null()), early: AtomicU32::new(0), number: AtomicU32::new(0) }
     }
 
+    #[inline(always)]
+    fn change(&self, early: u32) {
+        self.early.store(early, Relaxed);
+    }
+
+    /// With the lock held.
     pub(crate) fn found(&self) {
-        self.found.store(true, Relaxed);
+        self.change(self.early.load(Relaxed) | FOUND);
     }
 
+    /// With the lock held.
     #[inline]
     pub(crate) fn has_found(&self) -> bool {
-        self.found.load(Relaxed)
+        self.early.load(Relaxed) & FOUND != 0
     }
 
     /// Returns whether each mapping has been found by its map callback.
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
-        self.early.get() == 0
+        self.early.load(Relaxed) == 0
     }
 
-    /// A mapping of this instance was set up.
+    /// A mapping of this instance was set up, as the `number`th of the module; with the lock held.
     #[inline(always)]
-    pub(crate) fn prepare(&self, instance: &I) {
-        self.early.set(self.early.get() + 1);
+    pub(crate) fn prepare(&self, instance: &I, number: u32) {
+        self.number.store(number, Relaxed);
+        self.change(self.early.load(Relaxed).wrapping_add(1));
         self.instance.set(instance);
     }
 
+    /// Returns the number of the mapping that was set up last: a mapping that another mmap(2) sets up when this one has failed has a later one.
+    pub(crate) fn number(&self) -> u32 {
+        self.number.load(Relaxed)
+    }
+
+    /// With the lock held.
     #[inline]
     pub(crate) fn mapped(&self) {
-        self.early.set(self.early.get().wrapping_sub(1));
+        self.change(self.early.load(Relaxed).wrapping_sub(1));
     }
 
     /// The mappings of the instance, if one was set up.

@@ -6,6 +6,7 @@
 
 use core::cell::{Cell, OnceCell};
 use core::ffi::{c_int, c_void};
+use core::hint;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -87,10 +88,10 @@ unsafe extern "C-unwind" fn map<D: Device>(
     0
 }
 
-/// The slot of a handle that access or dup is called with.
+/// The slot of a handle that dup is called with.
 ///
 /// # Safety
-/// In a callback of this handle, whose process's address space is held for `'a`.
+/// In that callback of this handle, whose process's address space is held for `'a`.
 #[inline]
 unsafe fn slot_of<'a, D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<Lent<'a, D>> {
     let slot = NonNull::new(pvt.cast::<Slot<D>>()).or_else(|| early(dhp, true))?;
@@ -116,13 +117,55 @@ unsafe extern "C-unwind" fn access<D: Device, const ENGINE: usize>(
     rw: u32,
 ) -> c_int {
     probe::fault(dhp, pvt, off, len, kind, rw);
-    // SAFETY: in the access callback of this handle.
-    let error = unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE as u8) };
+    let error = match NonNull::new(pvt.cast::<Slot<D>>()) {
+        Some(slot) if kind == sys::DEVMAP_ACCESS => {
+            // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
+            let slot = unsafe { Lent::<D>::new(slot) };
+            // SAFETY: the mapping is live.
+            let instance = unsafe { slot.instance() };
+            let handle = slot.handle();
+            // That of an mmap(2), so not negative; the framework checks what is loaded.
+            let offset = off as u64;
+            let engine = ENGINE as u8;
+            let fault = Fault { handle: &handle, offset, len, rw, engine, thread: PhantomData };
+            // SAFETY: a mapping that is live has its data, which `unmap` cannot take away meanwhile.
+            let mapping = unsafe { slot.mapping() };
+            mapping.access(&instance.device, fault).err().map_or(0, Errno::raw)
+        }
+        // SAFETY: in the access callback of this handle, which is this function.
+        _ => unsafe { accessed_otherwise::<D>(dhp, pvt, off, len, kind, rw, access::<D, ENGINE>) },
+    };
     if error != 0 {
         return failed(error);
     }
     probe::fault_done(0);
     0
+}
+
+/// An access that locks pages, or unlocks them, or to a mapping whose private pointer the framework has not got yet: `again` is the access callback, for when that has been found.
+///
+/// # Safety
+/// In that callback of this handle.
+#[cold]
+#[inline(never)]
+unsafe fn accessed_otherwise<D: Device>(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    off: i64,
+    len: usize,
+    kind: u32,
+    rw: u32,
+    again: AccessCallback,
+) -> c_int {
+    if kind != sys::DEVMAP_ACCESS {
+        // SAFETY: the caller's.
+        return unsafe { locked(dhp, pvt, off, len, kind, rw) };
+    }
+    let Some(slot) = early::<D>(dhp, true) else { return Errno::EFAULT.raw() };
+    // One deep, for now there is a pointer: so that what looks for recursion need not see any, it is called as the framework does.
+    let again = hint::black_box(again);
+    // SAFETY: the caller's.
+    unsafe { again(dhp, slot.as_ptr().cast(), off, len, kind, rw) }
 }
 
 /// An access that is refused.
@@ -141,7 +184,8 @@ fn failed(error: c_int) -> c_int {
 unsafe fn locked(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
-    (off, len): (i64, usize),
+    off: i64,
+    len: usize,
     kind: u32,
     rw: u32,
 ) -> c_int {
@@ -153,36 +197,6 @@ unsafe fn locked(
     // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20
     // to 27).
     Errno::ENOTSUP.raw()
-}
-
-/// # Safety
-/// In the access callback of this handle.
-unsafe fn accessed<D: Device>(
-    dhp: sys::devmap_cookie_t,
-    pvt: *mut c_void,
-    (off, len): (i64, usize),
-    kind: u32,
-    rw: u32,
-    engine: u8,
-) -> c_int {
-    if kind != sys::DEVMAP_ACCESS {
-        // SAFETY: in the access callback of this handle.
-        return unsafe { locked(dhp, pvt, (off, len), kind, rw) };
-    }
-    // That of an mmap(2), so not negative; the framework checks what is loaded.
-    let offset = off as u64;
-    // SAFETY: in the access callback of this handle.
-    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return Errno::EFAULT.raw() };
-    // SAFETY: the mapping is live.
-    let instance = unsafe { slot.instance() };
-    let handle = slot.handle();
-    let fault = Fault { handle: &handle, offset, len, rw, engine, thread: PhantomData };
-    // SAFETY: a mapping that is live has its data, which `unmap` cannot take away meanwhile.
-    let mapping = unsafe { slot.mapping() };
-    match mapping.access(&instance.device, fault) {
-        Ok(_served) => 0,
-        Err(errno) => errno.raw(),
-    }
 }
 
 /// devmap_contextmgt(9E) of a thread that has not got the [seat](crate::frame::Seat): the routine that it has entered in `Fault::switch_context`. `pvt` is what the framework has, not what
@@ -201,7 +215,7 @@ pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     }
     let Some(routine) = soft_state::<D>().switches().own() else { return 0 };
     // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
-    unsafe { routine.call(off, len, kind, rw) }
+    unsafe { routine.call() }
 }
 
 /// devmap_dup(9E).
@@ -250,8 +264,8 @@ unsafe fn duplicated<D: Device>(
     // If the driver refuses or panics, the child is over.
     let made = OnceCell::<Child<D>>::new();
     let make = || {
-        let changes = parent.record().changes();
-        let own = Own::copy(&parent);
+        let changes = parent.record().mapped().changes();
+        let own = Own::copy(parent.record());
         Child { handle: own.get().handle(), own, changes }
     };
     // Not `get_or_init`: that may panic.
@@ -267,9 +281,9 @@ unsafe fn duplicated<D: Device>(
     let mapping = unsafe { slot.mapping() };
     let mapping = mapping.dup(&instance.device, copy)?;
     let mut child = match made.into_inner() {
-        None => Own::born(&parent, new_dhp),
+        None => Own::born(slot.record(), new_dhp),
         Some(child) => {
-            child.own.join(new_dhp, &parent, child.changes);
+            child.own.join(new_dhp, parent.record(), child.changes);
             child.own
         }
     };
@@ -289,8 +303,8 @@ unsafe fn duplicated<D: Device>(
 struct Child<D: Device> {
     handle: Borrowed,
     own: Own<D>,
-    /// Number of the parent's changes before it was copied.
-    changes: u8,
+    /// Number of changes of the instance's mappings before it was copied.
+    changes: u64,
 }
 
 /// Stores a private pointer where the framework wants one.
@@ -318,7 +332,7 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
 ) {
     probe::unmap(dhp, pvt, off, len, new1);
     // With all arguments where they are: nothing is moved.
-    if new1.is_null() && new2.is_null() {
+    if new1.addr() | new2.addr() == 0 {
         // SAFETY: in the unmap callback of this handle, whose private pointer it is.
         return unsafe { whole::<D>(dhp, pvt) };
     }
@@ -386,18 +400,8 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     new2: sys::devmap_cookie_t,
     pvt2: *mut *mut c_void,
 ) {
-    // Should the driver panic, what remains has no private data, and its accesses fail.
-    if !cfg!(illumos_kernel) {
-        // SAFETY: the framework's places.
-        unsafe { without(pvt1, pvt2) };
-    }
     // SAFETY: the caller's.
-    let Some(mut slot) = (unsafe { given_back::<D>(dhp, pvt) }) else {
-        // SAFETY: the framework's places.
-        return unsafe { without(pvt1, pvt2) };
-    };
-    // SAFETY: a mapping that is mapped, or ready to be, has its data.
-    let mapping = unsafe { slot.take() };
+    let Some((mut slot, mapping)) = (unsafe { taken::<D>(dhp, pvt, pvt1, pvt2) }) else { return };
     // SAFETY: until the framework has freed the handle, it keeps the device open.
     let instance = unsafe { slot.instance() };
     let handle = slot.get().handle();
@@ -426,14 +430,13 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     let before = at.wrapping_sub(start) as usize;
     let from = before.wrapping_add(len);
     let rest = (at.wrapping_add(len as u64), whole.wrapping_sub(from));
-    let changes = record.changes();
-    let mut second = Own::<D>::behind(&handle, (new1, before), (new2, from as u64, rest));
+    let changes = record.mapped().changes();
+    let mut second = Own::<D>::behind(record, (new1, before), (new2, from as u64, rest));
     let behind = second.get().handle();
     let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
     // Nothing of it can have been loaded since: the address space is held.
-    let is_changed = record.changes() != changes || !record.is_touched() && behind.record().is_touched();
-    if used::Unloads::is_used() && is_changed {
-        behind.follow(&handle, from as u64);
+    if used::Unloads::is_used() && record.mapped().changes() != changes {
+        second.get().handle().follow(record, from as u64);
     }
     let Left::Two(mapping, data) = left else {
         drop(slot);
@@ -445,4 +448,31 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     unsafe { pvt1.write(slot.into_raw().as_ptr().cast()) };
     // SAFETY: the framework's place.
     unsafe { pvt2.write(second.into_raw().as_ptr().cast()) };
+}
+
+/// What an unmap after which something remains begins with: the mapping, and the driver's data, taken out of it.
+///
+/// # Safety
+/// In the unmap callback of this handle, whose private pointer it is; each place is null or the framework's.
+#[inline(always)]
+unsafe fn taken<D: Device>(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    pvt1: *mut *mut c_void,
+    pvt2: *mut *mut c_void,
+) -> Option<(Own<D>, D::Mapping)> {
+    // Should the driver panic, what remains has no private data, and its accesses fail.
+    if !cfg!(illumos_kernel) {
+        // SAFETY: the framework's places.
+        unsafe { without(pvt1, pvt2) };
+    }
+    // SAFETY: the caller's.
+    let Some(mut slot) = (unsafe { given_back::<D>(dhp, pvt) }) else {
+        // SAFETY: the framework's places.
+        unsafe { without(pvt1, pvt2) };
+        return None;
+    };
+    // SAFETY: a mapping that is mapped, or ready to be, has its data.
+    let mapping = unsafe { slot.take() };
+    Some((slot, mapping))
 }

@@ -111,7 +111,6 @@ impl Calls {
     /// A record that lives until it has left the instance's mappings, with a reference that is the caller's to give; the instance stays attached while the call is under way.
     #[inline(always)]
     pub(crate) unsafe fn prepare(&self, call: &Call, mapped: &Mapped, record: NonNull<Record>) {
-        call.prepare(mapped);
         mapped.prepare(record, call, self.number.fetch_add(1, Relaxed));
     }
 

@@ -4,6 +4,7 @@
 
 use core::ffi::c_int;
 use core::fmt;
+use core::hint;
 use core::num::NonZeroI32;
 
 use ddi_sys as sys;
@@ -114,7 +115,15 @@ impl Errno {
     #[cold]
     #[inline(never)]
     pub(crate) fn refused(self) -> c_int {
-        self.raw()
+        // Else the compiler knows the result, and has it ready before it looks.
+        hint::black_box(self.raw())
+    }
+
+    /// The same, where it is rare that there is an error: what is usual does not prepare for it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn rare(self) -> Errno {
+        hint::black_box(self)
     }
 
     /// A fault code as the error number that says the same.

@@ -5,22 +5,26 @@
 //! [`Fault::load`] and [`Context::load`], which is how a load is kept apart from the unload of another thread.
 
 use core::ffi::{c_int, c_void};
+use core::hint;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::context::{Borrowed, MaySleep, sealed::Sealed};
+use crate::context::{self, MaySleep, sealed::Sealed};
 use crate::errno::Errno;
-use crate::frame::{Frame, NOT_CALLED, Routine, Run};
-use crate::handle::{self, Handle, Held, Record, Switch};
+use crate::frame::{self, FRAME, Frame, NOT_CALLED, Routine, Run};
+use crate::handle::{Borrowed, Handle, Held, Record, Switch};
 use crate::memory::Memory;
 use crate::probe;
 use crate::threads::{Inside, Place, Threads};
 use crate::time::sleep_anyhow;
 use crate::used::{self, Part as _};
+
+type Asked<'a> = frame::Asked<'a, Borrowed>;
+type Head<'a> = frame::Head<'a, Borrowed>;
 
 /// Kinds of access by a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +103,8 @@ impl<'a> Fault<'a> {
 
     /// Returns the context by itself, for who is to sleep and not to serve the fault. The process's address space is held meanwhile.
     #[inline]
-    pub fn context(&mut self) -> Borrowed<'_> {
-        Borrowed::of(self)
+    pub fn context(&mut self) -> context::Borrowed<'_> {
+        context::Borrowed::of(self)
     }
 
     /// Returns the user offset of the pages that faulted, in bytes.
@@ -190,86 +194,128 @@ impl<'a> Fault<'a> {
     where
         F: FnOnce(Context<'_>) -> Result<Served, Errno>,
     {
-        let record = self.handle.record();
-        let mapped = record.mapped();
-        record.set_ticks(
-            mapped.hysteresis.get(usize::from(self.engine)).map_or(0, |ticks| ticks.load(Relaxed)),
-        );
-        let mut frame = Frame { routine: Some(routine), result: NOT_CALLED };
-        let place = (&raw mut frame).cast();
-        let mut code = match mapped.seat.sit(place) {
-            // SAFETY: the routine finds the frame in the seat, which is this thread's.
-            Some(_seat) => unsafe { ask_context(self.asked(), run::<F>) },
+        let Fault { handle, offset, len, rw, engine, .. } = self;
+        let mapped = handle.record().mapped();
+        // SAFETY: it lives as long as this.
+        let handle = unsafe { Borrowed::new(handle.raw()) };
+        let asked = Asked { handle, offset, len, rw, engine: mapped.engine(engine) };
+        let head = Head { asked, result: NOT_CALLED };
+        let mut frame = Frame { head, routine: Some(routine) };
+        let head = (&raw mut frame).cast::<Head>();
+        let seat = if has_hysteresis(&frame.head.asked) { mapped.seat.sit(head.cast()) } else { None };
+        let Some(seat) = seat else {
             // SAFETY: a frame that lives longer than the call, of this type.
-            None => unsafe { ask_context_in_a_crowd(self.asked(), place, routine_of::<F>) },
+            return unsafe { ask_carefully(head, run::<F>) };
         };
-        if code | frame.result == 0 {
+        // SAFETY: the routine finds the frame in the seat, which is this thread's.
+        let code = unsafe { ask(head, engine, run::<F>) };
+        drop(seat);
+        // SAFETY: the routine is over.
+        if code | unsafe { (*head).result } == 0 {
             return Ok(Served(()));
         }
-        if code == 0 && frame.result == NOT_CALLED {
-            // The framework has not got the private pointer yet.
-            // SAFETY: as above.
-            code = unsafe { ask_context_in_a_crowd(self.asked(), place, routine_of::<F>) };
-        }
-        if code | frame.result == 0 { Ok(Served(())) } else { Err(not_switched(frame.result, code)) }
-    }
-
-    /// Returns the arguments of devmap_do_ctxmgt(9F).
-    #[inline(always)]
-    fn asked(&self) -> Asked {
-        (self.handle.raw(), self.offset, self.len, self.rw, self.engine)
+        // SAFETY: as above.
+        unsafe { ask_otherwise(head, run::<F>, code) }
     }
 }
 
-/// A fault, in registers: its record, offset, length, kind of access and engine.
-type Asked = (NonNull<Record>, u64, usize, u32, u8);
+/// Returns whether the framework knows how long the context is to stay.
+#[inline(always)]
+fn has_hysteresis(asked: &Asked<'_>) -> bool {
+    asked.handle.record().ticks() == asked.engine.hysteresis.load(Relaxed)
+}
 
 /// devmap_do_ctxmgt(9F).
 ///
 /// # Safety
-/// In the access callback of this mapping. `switch` does what it does for this mapping only, if it is called now, and on this thread.
+/// In the access callback of this mapping, for this engine. `switch` does what it does for this mapping only, if it is called now, and on this thread.
 #[inline(always)]
-unsafe fn ask_context((record, offset, len, rw, engine): Asked, switch: Switch) -> c_int {
-    // SAFETY: the mapping is live while its access callback runs.
-    let cookie = unsafe { record.as_ref() }.cookie();
-    let (private, offset) = (record.as_ptr().cast(), offset as i64);
+unsafe fn ask(head: *const Head<'_>, engine: u8, switch: Switch) -> c_int {
+    // SAFETY: the caller's: it lives, and nobody changes it before the routine.
+    let Asked { handle, offset, len, rw, .. } = unsafe { &(*head).asked };
+    let (offset, len, rw) = (*offset as i64, *len, *rw);
+    let (cookie, private) = (handle.record().cookie(), handle.raw().as_ptr().cast());
     probe::context_wait(cookie, private, offset, len, engine.into(), rw);
-    // SAFETY: the caller's: the handle has an access callback.
+    // SAFETY: the caller's: the handle is live while its access callback runs, and has one.
     unsafe { sys::devmap_do_ctxmgt(cookie, private, offset, len, sys::DEVMAP_ACCESS, rw, Some(switch)) }
 }
 
-/// As [`ask_context`], of a thread that has not got the seat.
+/// As [`Fault::switch_context`], out of the usual way: the framework does not know the hysteresis, or another thread has the seat.
 ///
 /// # Safety
 /// In the access callback of this mapping. A frame that lives meanwhile, of the type that `run` is for.
 #[cold]
 #[inline(never)]
-unsafe fn ask_context_in_a_crowd(asked: Asked, frame: *mut (), run: Run) -> c_int {
-    used::Crowds::is_needed();
-    // SAFETY: the mapping is live while its access callback runs.
-    let record = unsafe { asked.0.as_ref() };
-    // SAFETY: likewise.
-    let home = unsafe { record.instance() };
-    // SAFETY: the caller's; the mapping is live while its access callback runs.
-    let routine = Inside::new(unsafe { Routine::new(frame, asked.0.as_ptr().cast(), run) });
-    // SAFETY: it leaves when the result goes, which has borrowed it.
-    let _entered = unsafe { Entered::new(home.switches, &routine) };
-    // SAFETY: the caller's; the routine is found by its thread.
-    unsafe { ask_context(asked, home.switch) }
+unsafe fn ask_carefully(head: *mut Head<'_>, run: Run) -> Result<Served, Errno> {
+    // SAFETY: the caller's.
+    let Asked { handle, engine, .. } = unsafe { &(*head).asked };
+    let record = handle.record();
+    record.set_ticks(engine.hysteresis.load(Relaxed));
+    let Some(seat) = record.mapped().seat.sit(head.cast()) else {
+        // SAFETY: the caller's.
+        return unsafe { ask_in_a_crowd(head, run) };
+    };
+    // SAFETY: the routine finds the frame in the seat, which is this thread's.
+    let code = unsafe { ask(head, record.mapped().number(engine), run) };
+    drop(seat);
+    // SAFETY: the caller's.
+    unsafe { ask_otherwise(head, run, code) }
 }
 
-/// Returns the error of a switch that failed: the routine's, or else the framework's.
-#[cold]
-#[inline(never)]
-fn not_switched(result: c_int, code: c_int) -> Errno {
-    // Else the framework refused by itself.
-    Errno::new(result).unwrap_or_else(|| Errno::from_fault(code))
-}
-
-/// devmap_contextmgt(9E) of the thread that has the [seat](crate::frame::Seat). Always succeeds in the framework's eyes.
+/// As [`ask`], of a thread that has not got the seat. Returns the result of the access.
 ///
 /// # Safety
-/// On that thread, which is in [`Fault::switch_context`] with a routine of this type.
+/// As of [`ask_carefully`].
+#[cold]
+#[inline(never)]
+unsafe fn ask_in_a_crowd(head: *mut Head<'_>, run: Run) -> Result<Served, Errno> {
+    used::Crowds::is_needed();
+    // SAFETY: the caller's.
+    let Asked { handle, engine, .. } = unsafe { &(*head).asked };
+    let record = handle.record();
+    // SAFETY: the mapping is live while its access callback runs.
+    let home = unsafe { record.instance() };
+    // SAFETY: the caller's.
+    let routine = Inside::new(unsafe { Routine::new(head.cast(), run) });
+    // SAFETY: it leaves when the result goes, which has borrowed it.
+    let entered = unsafe { Entered::new(home.switches, &routine) };
+    // SAFETY: the caller's; the routine is found by its thread.
+    let code = unsafe { ask(head, record.mapped().number(engine), home.switch) };
+    drop(entered);
+    // SAFETY: the caller's.
+    answered(unsafe { (*head).result }, code)
+}
+
+/// What is to be done when the framework has answered with this code the thread that had the seat.
+///
+/// # Safety
+/// As of [`ask_carefully`].
+#[cold]
+#[inline(never)]
+unsafe fn ask_otherwise(head: *mut Head<'_>, run: Run, code: c_int) -> Result<Served, Errno> {
+    // SAFETY: the caller's.
+    let result = unsafe { (*head).result };
+    if code == 0 && result == NOT_CALLED {
+        // The framework has not got the private pointer yet.
+        // SAFETY: the caller's.
+        return unsafe { ask_in_a_crowd(head, run) };
+    }
+    answered(result, code)
+}
+
+/// The result of an access: the routine's error, or else the framework's.
+fn answered(result: c_int, code: c_int) -> Result<Served, Errno> {
+    if code | result == 0 {
+        return Ok(Served(()));
+    }
+    // Else the framework refused by itself.
+    Err(Errno::new(result).unwrap_or_else(|| Errno::from_fault(code)))
+}
+
+/// devmap_contextmgt(9E) of the thread that has the [seat](crate::frame::Seat), and what calls the routine of another: a [`Run`]. Always succeeds in the framework's eyes.
+///
+/// # Safety
+/// On the thread with that frame, which is in [`Fault::switch_context`] with a routine of this type.
 unsafe extern "C-unwind" fn run<F>(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
@@ -281,47 +327,44 @@ unsafe extern "C-unwind" fn run<F>(
 where
     F: FnOnce(Context<'_>) -> Result<Served, Errno>,
 {
-    probe::context_switch(dhp, pvt, off, len, kind, rw);
-    // SAFETY: null, before the map callback, or the private pointer of a mapping that is live.
-    let Some(record) = (unsafe { pvt.cast::<Record>().as_ref() }) else { return 0 };
-    let frame = record.mapped().seat.seated();
-    // SAFETY: the caller's.
-    unsafe { routine_of::<F>(frame, pvt, off, len, kind, rw) }
+    // SAFETY: null, or the private pointer of a mapping that is live.
+    let frame = match unsafe { pvt.cast::<Record>().as_ref() } {
+        Some(record) => {
+            probe::context_switch(dhp, pvt, off, len, kind, rw);
+            let frame = record.mapped().seat.seated();
+            // SAFETY: the thread that has the seat has put its frame there.
+            unsafe { hint::assert_unchecked(!frame.is_null()) };
+            frame
+        }
+        None => framed(dhp, kind),
+    };
+    if frame.is_null() {
+        return 0;
+    }
+    // SAFETY: of this type, and its thread is here (the caller's).
+    let Frame { head, routine } = unsafe { &mut *frame.cast::<Frame<'_, Borrowed, F>>() };
+    let Some(routine) = routine.take() else { return 0 };
+    let result = routine(Context { asked: &head.asked, thread: PhantomData });
+    head.result = result.err().map_or(0, Errno::raw);
+    if head.result != 0 {
+        failed(&head.asked);
+    }
+    0
 }
 
-/// # Safety
-/// As of [`run`], with the frame, which that has pointed to.
+/// The frame that a [`Run`] was called with; null if it was called by the framework, before the map callback.
+#[cold]
 #[inline(never)]
-unsafe extern "C-unwind" fn routine_of<F>(
-    frame: *mut (),
-    pvt: *mut c_void,
-    off: i64,
-    len: usize,
-    _: u32,
-    rw: u32,
-) -> c_int
-where
-    F: FnOnce(Context<'_>) -> Result<Served, Errno>,
-{
-    // SAFETY: of this type (the caller's), and its thread is here.
-    let frame = unsafe { &mut *frame.cast::<Frame<F>>() };
-    let Some(routine) = frame.routine.take() else { return 0 };
-    // SAFETY: a private pointer is a record's.
-    let record = unsafe { NonNull::new_unchecked(pvt.cast::<Record>()) };
-    // SAFETY: its access callback is under way, so it lives.
-    let handle = unsafe { handle::Borrowed::new(record) };
-    let offset = off as u64;
-    let fault = Fault { handle: &handle, offset, len, rw, engine: 0, thread: PhantomData };
-    frame.result = match routine(Context { fault }) {
-        Ok(_served) => 0,
-        Err(errno) => {
-            // A routine that fails must not make others wait. It must not fail in the framework's eyes
-            // either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
-            handle.record().set_ticks(0);
-            errno.raw()
-        }
-    };
-    0
+fn framed(dhp: sys::devmap_cookie_t, kind: u32) -> *mut () {
+    if kind == FRAME { dhp.cast() } else { ptr::null_mut() }
+}
+
+/// A routine has failed.
+#[cold]
+#[inline(never)]
+fn failed(asked: &Asked<'_>) {
+    // It must not make others wait. It must not fail in the framework's eyes either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
+    asked.handle.record().set_ticks(0);
 }
 
 /// The lock of a mapping whose access is to be served.
@@ -382,22 +425,52 @@ impl Drop for Entered<'_> {
 
 /// The device's context, held for the length of a routine; see [`Fault::switch_context`].
 pub struct Context<'a> {
-    fault: Fault<'a>,
+    asked: &'a Asked<'a>,
+    thread: PhantomData<*mut ()>,
 }
 
 impl<'a> Context<'a> {
     /// Returns the mapping whose access is served.
     pub fn handle(&self) -> &'a Handle {
-        self.fault.handle
+        &self.asked.handle
     }
 
     /// Loads the pages that faulted; see [`Fault::load`].
     pub fn load(self) -> Result<Served, Errno> {
-        self.fault.load()
+        let Asked { handle, offset, len, rw, .. } = self.asked;
+        load(handle, *offset, *len, *rw)
     }
 
     /// Like [`load`](Context::load), for every page of the mapping.
     pub fn load_all(self) -> Result<Served, Errno> {
-        self.fault.load_all()
+        load_part(&self.asked.handle, 0, usize::MAX, self.asked.rw)
+    }
+
+    /// Makes the device this mapping's alone (of a device with several [engines](crate::Device::ENGINES), the mapping's engine), and loads the pages that faulted.
+    ///
+    /// If it was another's, what that has loaded is dropped, and no access of its process is under way when `switch` is called. That saves the device for the other one and restores it for this one; it is not
+    /// called if the device is this mapping's already. A mapping that is unmapped gives the device up, and so does the other one when `switch` fails: then the device is nobody's. What a cut leaves
+    /// behind has nothing loaded. For a device that serves one mapping at a time; all its loads are of this kind.
+    ///
+    /// ```no_run
+    /// # use devmap::prelude::*;
+    /// # struct Engine { saved: Mutex<u64> }
+    /// # fn access(engine: &Engine, fault: Fault<'_>) -> Result<Served, Errno> {
+    /// fault.switch_context(|held| {
+    ///     let mut saved = engine.saved.lock();
+    ///     held.load_alone(|| {
+    ///         *saved += 1; // ... save the device for the old mapping, restore it for this one ...
+    ///         Ok(())
+    ///     })
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// All is one round under the lock of the instance's mappings, so `switch` must not call methods of mappings or sets; a mutex that it needs is taken before this is called. Fails with `EIO` if the mapping
+    /// is [invalid](Handle::invalidate) or what was loaded cannot be dropped, as [`load`](Context::load) does, and with what `switch` returns.
+    pub fn load_alone(self, switch: impl FnOnce() -> Result<(), Errno>) -> Result<Served, Errno> {
+        let record = self.asked.handle.record();
+        record.load_alone(serving(record)?, self.asked, switch)?;
+        Ok(Served(()))
     }
 }

@@ -7,42 +7,78 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::atomic::AtomicPtr;
+use ddi_sys as sys;
 
-/// A switch under way.
-pub(crate) struct Frame<F> {
-    /// Until it is called.
-    pub(crate) routine: Option<F>,
+use crate::atomic::{AtomicPtr, AtomicU16};
+
+/// An engine of an instance.
+pub(crate) struct Engine {
+    /// The mapping that it serves alone: null, or in the ring of the instance, with the place [`Alone`](crate::links::Place::Alone). Changed with the lock of the mappings held.
+    pub(crate) owner: AtomicPtr<()>,
+    /// Time that a context stays in it, in ticks.
+    pub(crate) hysteresis: AtomicU16,
+}
+
+impl Engine {
+    pub(crate) const fn new() -> Engine {
+        Engine { owner: AtomicPtr::new(ptr::null_mut()), hysteresis: AtomicU16::new(0) }
+    }
+}
+
+/// A fault whose mapping, an `H`, asks for its context.
+pub(crate) struct Asked<'a, H> {
+    pub(crate) handle: H,
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+    pub(crate) engine: &'a Engine,
+    /// The kind of access.
+    pub(crate) rw: u32,
+}
+
+/// A switch under way, but for its routine: a [`Frame`] begins with it.
+#[repr(C)]
+pub(crate) struct Head<'a, H> {
+    pub(crate) asked: Asked<'a, H>,
     /// 0, the error number that the routine has returned, or [`NOT_CALLED`].
     pub(crate) result: c_int,
 }
 
-/// No error number.
-pub(crate) const NOT_CALLED: c_int = -1;
+/// A switch under way.
+#[repr(C)]
+pub(crate) struct Frame<'a, H, F> {
+    pub(crate) head: Head<'a, H>,
+    /// Until it is called.
+    pub(crate) routine: Option<F>,
+}
 
-/// Calls the routine of a frame, for the mapping with this private pointer: devmap_contextmgt(9E), but for the first argument.
-pub(crate) type Run = unsafe extern "C-unwind" fn(*mut (), *mut c_void, i64, usize, u32, u32) -> c_int;
+/// No error number.
+pub(crate) const NOT_CALLED: c_int = c_int::MAX;
+
+/// devmap_contextmgt(9E) for the routines of a type: calls that of the frame in the seat of the mapping with this private pointer, or, for [`FRAME`], that of the frame which its first argument is.
+pub(crate) type Run =
+    unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
+
+/// No kind of access of the framework's.
+pub(crate) const FRAME: u32 = u32::MAX;
 
 /// A switch under way of a thread that has not got the seat.
 pub(crate) struct Routine {
     frame: *mut (),
-    /// The private pointer of its mapping.
-    private: *mut c_void,
     run: Run,
 }
 
 impl Routine {
     /// # Safety
-    /// A frame that lives longer than the result, of the type that `run` is for; the private pointer of a mapping that is live meanwhile.
-    pub(crate) unsafe fn new(frame: *mut (), private: *mut c_void, run: Run) -> Routine {
-        Routine { frame, private, run }
+    /// A frame that lives longer than the result, of the type that `run` is for.
+    pub(crate) unsafe fn new(frame: *mut (), run: Run) -> Routine {
+        Routine { frame, run }
     }
 
     /// # Safety
     /// On the thread that has made it, which does nothing else with the frame meanwhile.
-    pub(crate) unsafe fn call(&self, off: i64, len: usize, kind: u32, rw: u32) -> c_int {
+    pub(crate) unsafe fn call(&self) -> c_int {
         // SAFETY: the caller's, and the maker's.
-        unsafe { (self.run)(self.frame, self.private, off, len, kind, rw) }
+        unsafe { (self.run)(self.frame.cast(), ptr::null_mut(), 0, 0, FRAME, 0) }
     }
 }
 

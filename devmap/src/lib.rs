@@ -29,7 +29,7 @@
 //! 3. the driver's own locks, in its own order
 //! 4. the module's list of instances (this crate's)
 //! 5. a [`MappingSet`]'s
-//! 6. that of an instance's mappings, which is each of their [`Handle`]s' (held while [`MapRequest::previous`] looks)
+//! 6. that of an instance's mappings, which is each of their [`Handle`]s' (held while [`MapRequest::previous`] looks, and while [`Context::load_alone`] switches)
 //! 7. a [`Timeout`](timeout::Timeout)'s, a [`Thread`](thread::Thread)'s, the module's list of opens: held for a few instructions
 //! 8. the framework's and the memory system's, inside a DDI call
 //!

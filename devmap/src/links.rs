@@ -5,7 +5,7 @@ use crate::atomic::AtomicPtr;
 /// A mapping's neighbours in a list of its instance; changed with the list's lock held.
 pub(crate) struct Links {
     pub(crate) next: AtomicPtr<Links>,
-    /// Of an early mapping: the mmap(2) under way that has set it up, a [`Call`](crate::calls::Call); null when that is over.
+    /// Of an early mapping: the mmap(2) under way that has set it up, a [`Call`](crate::calls::Call); when that is over, its [number](crate::call::Call::number), twice and one.
     pub(crate) before: AtomicPtr<Links>,
 }
 
@@ -26,4 +26,6 @@ pub(crate) enum Place {
     Early,
     /// The ring.
     Ring,
+    /// The ring, and an engine serves it alone, or has.
+    Alone,
 }

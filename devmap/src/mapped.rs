@@ -17,11 +17,11 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::atomic::{AtomicI32, AtomicPtr};
+use crate::atomic::{AtomicPtr, AtomicU64};
 use crate::call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};
-use crate::frame::Seat;
+use crate::frame::{Engine, Seat};
 use crate::handle::{Before, Borrowed, ENGINES, Handle, Home, Is, Record, State};
 use crate::links::{Links, Place};
 use crate::time::sleep_anyhow;
@@ -48,6 +48,16 @@ fn is_of(record: &Record, call: &Call) -> bool {
     ptr::eq(Links::at(record).before.load(Relaxed).cast(), call)
 }
 
+/// The mmap(2) that has set up an early mapping, which is in its list while that is locked; its number, if it is over.
+fn set_up_by(record: &Record) -> Result<&Call, u32> {
+    let call = Links::at(record).before.load(Relaxed).cast::<Call>();
+    if call.addr() & 1 != 0 {
+        return Err((call.addr() >> 1) as u32);
+    }
+    // SAFETY: an early mapping's, which by the invariant of the lists has not left.
+    Ok(unsafe { &*call })
+}
+
 /// Frees the slot of a mapping.
 pub(crate) type Free = unsafe fn(NonNull<Record>);
 
@@ -59,7 +69,6 @@ pub(crate) type Free = unsafe fn(NonNull<Record>);
 pub(crate) struct Lists {
     ring: Links,
     early: Cell<*mut Links>,
-    len: Cell<usize>,
 }
 
 // SAFETY: what the lists refer to is shared between threads, and is reached with their lock held.
@@ -79,9 +88,10 @@ pub(crate) struct Mapped {
     home: UnsafeCell<*const Home>,
     /// Frees the slot of a mapping that is over.
     free: AtomicPtr<()>,
-    /// Time that a context stays in the device, of each engine, in ticks.
-    pub(crate) hysteresis: [AtomicI32; ENGINES],
+    pub(crate) engines: [Engine; ENGINES],
     pub(crate) seat: Seat,
+    /// Number of changes of its mappings. Changed with the lock held.
+    changes: AtomicU64,
     /// The next attached instance of the module, changed with the lock of their list held.
     pub(crate) next: AtomicPtr<Mapped>,
 }
@@ -95,13 +105,14 @@ impl Mapped {
     /// No mappings. User or kernel context: allocates.
     pub(crate) fn new() -> Arc<Mapped> {
         let ring = Links::new(ptr::null_mut(), ptr::null_mut());
-        let lists = Lists { ring, early: Cell::new(ptr::null_mut()), len: Cell::new(0) };
+        let lists = Lists { ring, early: Cell::new(ptr::null_mut()) };
         // SAFETY: it goes into the `Arc`, where it stays, and is initialised before anybody else has it.
         let lists = unsafe { Fixed::new(lists) };
         let (home, free) = (UnsafeCell::new(ptr::null()), AtomicPtr::new(ptr::null_mut()));
-        let hysteresis = [const { AtomicI32::new(0) }; ENGINES];
+        let engines = [const { Engine::new() }; ENGINES];
+        let (seat, changes) = (Seat::new(), AtomicU64::new(0));
         let next = AtomicPtr::new(ptr::null_mut());
-        let mapped = Arc::new(Mapped { lists, home, free, hysteresis, seat: Seat::new(), next });
+        let mapped = Arc::new(Mapped { lists, home, free, engines, seat, changes, next });
         // SAFETY: this once; what an `Arc` holds does not move.
         unsafe { mapped.lists.init() };
         let ring = mapped.ring();
@@ -145,6 +156,39 @@ impl Mapped {
         unsafe { mem::transmute::<*mut (), Free>(self.free.load(Relaxed)) }
     }
 
+    /// Returns an engine, of which there are less than [`ENGINES`].
+    #[inline(always)]
+    pub(crate) fn engine(&self, number: u8) -> &Engine {
+        // SAFETY: the remainder is less than their number.
+        unsafe { self.engines.get_unchecked(usize::from(number) % ENGINES) }
+    }
+
+    /// Returns the number of an engine.
+    pub(crate) fn number(&self, engine: &Engine) -> u8 {
+        self.engines.iter().position(|other| ptr::eq(other, engine)).unwrap_or(0) as u8
+    }
+
+    /// No engine serves this mapping alone any more; with the lock held.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn disown(&self, record: *const Record) {
+        let owners = self.engines.iter().map(|engine| &engine.owner);
+        for owner in owners.filter(|owner| ptr::eq(owner.load(Relaxed).cast(), record)) {
+            owner.store(ptr::null_mut(), Relaxed);
+        }
+    }
+
+    /// Returns the number of changes so far.
+    #[inline(always)]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Relaxed)
+    }
+
+    /// One of its mappings is about to be changed, with the lock held.
+    pub(crate) fn change(&self) {
+        self.changes.store(self.changes().wrapping_add(1), Relaxed);
+    }
+
     /// Takes the lock, for who gives it [back](Mapped::exit).
     #[inline(always)]
     pub(crate) fn enter(&self) {
@@ -183,14 +227,11 @@ impl Mapped {
         // SAFETY: in the ring.
         unsafe { &*second }.before.store(links, Relaxed);
         first.next.store(links, Relaxed);
-        // SAFETY: it lives.
-        unsafe { record.as_ref() }.set_place(Place::Ring);
     }
 
     /// Adds a mapping that the framework has; with the lock held.
     #[inline(always)]
     pub(crate) fn join(&self, lists: &Lists, record: NonNull<Record>) {
-        lists.len.set(lists.len.get() + 1);
         self.link(lists, record);
     }
 
@@ -200,14 +241,15 @@ impl Mapped {
         // SAFETY: the caller's.
         let this = unsafe { record.as_ref() };
         let held = this.lock();
-        let lists = held.lists();
         let links = Links::at(this);
         let (next, before) = (links.next.load(Relaxed), links.before.load(Relaxed));
         // SAFETY: in the ring, as this is.
         unsafe { &*next }.before.store(before, Relaxed);
         // SAFETY: likewise.
         unsafe { &*before }.next.store(next, Relaxed);
-        lists.len.set(lists.len.get().wrapping_sub(1));
+        if used::Owners::is_used() && this.place() == Place::Alone {
+            self.disown(this);
+        }
         let is_alone = this.is_alone();
         if !is_alone {
             this.retire(held);
@@ -215,13 +257,12 @@ impl Mapped {
         is_alone
     }
 
-    /// Adds an early mapping, set up by this mmap(2) as the `number`th of the module.
+    /// Adds an early mapping, set up by this mmap(2) as the `number`th of the module; its place says so already.
     #[inline(always)]
     pub(crate) fn prepare(&self, record: NonNull<Record>, call: &Call, number: u32) {
         let links = Links::of(record);
         // SAFETY: the caller's, which lives.
         let this = unsafe { record.as_ref() };
-        this.number.store(number, Relaxed);
         let lists = self.lists.lock();
         let first = lists.early.get();
         if !first.is_null() {
@@ -230,8 +271,7 @@ impl Mapped {
         // SAFETY: it is in no list yet.
         unsafe { links.write(Links::new(first, ptr::from_ref(call).cast_mut().cast())) };
         lists.early.set(links);
-        lists.len.set(lists.len.get() + 1);
-        this.set_place(Place::Early);
+        call.prepare(self, number);
     }
 
     /// The map callback of a handle that this mmap(2) has set up: gives the framework its private pointer.
@@ -251,6 +291,7 @@ impl Mapped {
                 self.link(&lists, record);
                 // SAFETY: early until now, so it lives.
                 let this = unsafe { record.as_ref() };
+                this.set_place(Place::Ring);
                 // SAFETY: the lock is held.
                 let state = unsafe { this.state() };
                 if state.activate() {
@@ -268,12 +309,14 @@ impl Mapped {
         unsafe { give(place, record) };
     }
 
-    /// The early mapping of a handle: the number with which it was set up.
+    /// The early mapping of a handle: the number of the mmap(2) that has set it up.
     #[cold]
     pub(crate) fn early(&self, cookie: sys::devmap_cookie_t) -> Option<u32> {
         let lists = self.lists.lock();
         let mut early = lists.early().map(|record| lists.record(record));
-        early.find(|record| record.cookie() == cookie).map(|record| record.number.load(Relaxed))
+        early
+            .find(|record| record.cookie() == cookie)
+            .map(|record| set_up_by(record).map_or_else(|number| number, Call::number))
     }
 
     /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one. Stores in `before` what it mapped, to be dropped without any lock.
@@ -288,12 +331,11 @@ impl Mapped {
         let record = lists.take(|record| record.cookie() == cookie)?;
         // SAFETY: in the list until now, so it lives.
         let this = unsafe { record.as_ref() };
-        let call = Links::at(this).before.load(Relaxed).cast::<Call>();
-        // SAFETY: null, or by the invariant it has not left.
-        if let Some(call) = unsafe { call.as_ref() } {
+        if let Ok(call) = set_up_by(this) {
             call.found();
         }
         self.link(&lists, record);
+        this.set_place(Place::Ring);
         if live {
             // SAFETY: the lock is held.
             let state = unsafe { this.state() };
@@ -318,10 +360,10 @@ impl Mapped {
         let stays = |record: &Record| mapped && !record.cookie().is_null();
         let early = lists.early().map(|record| lists.record(record));
         for record in early.filter(|record| is_of(record, call) && stays(record)) {
-            Links::at(record).before.store(ptr::null_mut(), Relaxed);
+            let number = (call.number() as usize) << 1 | 1;
+            Links::at(record).before.store(ptr::without_provenance_mut(number), Relaxed);
         }
         let record = lists.take(|record| is_of(record, call))?;
-        lists.len.set(lists.len.get().wrapping_sub(1));
         lists.record(record).set_place(Place::Nowhere);
         Some(record)
     }
@@ -333,9 +375,9 @@ impl Mapped {
         let _ = lists.early().filter(|record| is_of(lists.record(*record), call)).any(look);
     }
 
-    /// Returns the number of mappings.
+    /// Returns the number of mappings, which it counts.
     pub(crate) fn len(&self) -> usize {
-        self.lists.lock().len.get()
+        self.lock().len()
     }
 
     /// Drops every translation of every mapping. Continues after an error and returns the first.
@@ -383,7 +425,7 @@ impl Mapped {
         let mut all = Vec::new();
         loop {
             let locked = self.lock();
-            let len = locked.lists.len.get();
+            let len = locked.len();
             if len <= all.capacity() {
                 for handle in locked.iter() {
                     let handle = Handle::clone(&handle);
@@ -450,6 +492,10 @@ impl Locked<'_> {
         })
     }
 
+    fn len(&self) -> usize {
+        self.iter().count()
+    }
+
     /// The mappings, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Borrowed> {
         // SAFETY: in the lists, which are locked as long as this is borrowed.
@@ -510,23 +556,22 @@ impl Lists {
     /// Takes an early mapping out.
     #[inline(always)]
     fn take(&self, which: impl Fn(&Record) -> bool) -> Option<NonNull<Record>> {
-        let mut before: *mut Links = ptr::null_mut();
-        let mut next = self.early.get();
-        while !next.is_null() {
+        let mut place = self.early.as_ptr();
+        loop {
+            // SAFETY: the beginning of the list, or in a mapping that is in it, which lives; that is locked.
+            let next = unsafe { *place };
+            if next.is_null() {
+                return None;
+            }
             let record = owner(next);
-            let behind = Links::at(self.record(record)).next.load(Relaxed);
+            let links = Links::at(self.record(record));
             if which(self.record(record)) {
-                if before.is_null() {
-                    self.early.set(behind);
-                } else {
-                    Links::at(self.record(owner(before))).next.store(behind, Relaxed);
-                }
+                // SAFETY: likewise.
+                unsafe { *place = links.next.load(Relaxed) };
                 return Some(record);
             }
-            before = next;
-            next = behind;
+            place = links.next.as_ptr();
         }
-        None
     }
 
     /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.

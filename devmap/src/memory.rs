@@ -190,12 +190,15 @@ pub(crate) fn may_be_written(memory: &Memory) -> bool {
 pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
     if !page::aligned(offset) {
         return Err(error!(
-            Errno::EINVAL,
+            Errno::EINVAL.rare(),
             "devmap_umem_remap(9F)", "the offset is not a multiple of the page size",
         ));
     }
-    if len == 0 || memory.len().checked_sub(len as u64).is_none_or(|room| offset > room) {
-        return Err(error!(Errno::EINVAL, "devmap_umem_remap(9F)", "the memory does not cover the mapping",));
+    if len == 0 || offset.checked_add(len as u64).is_none_or(|end| end > memory.len()) {
+        return Err(error!(
+            Errno::EINVAL.rare(),
+            "devmap_umem_remap(9F)", "the memory does not cover the mapping",
+        ));
     }
     // No memory is as long as 2^63.
     Ok(offset as i64)

@@ -16,6 +16,7 @@ use crate::device::Device;
 use crate::errno::Errno;
 use crate::handle::{Borrowed, Home, State, Target};
 use crate::instance::Instance;
+use crate::links;
 use crate::page;
 use crate::protection::Terms;
 use crate::request::{Asked, Maker, MapRequest};
@@ -80,7 +81,8 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     cred: *mut sys::cred_t,
 ) -> c_int {
     // The framework does not survive a length of zero (docs/shield.md, 14).
-    if len <= 0 || off < 0 || off.wrapping_add(len) < 0 {
+    // Nor is an offset negative, or the sum beyond 2^63.
+    if len.wrapping_sub(1) | off | off.wrapping_add(len) < 0 {
         return Errno::EINVAL.refused();
     }
     let calls = soft_state::<D>().calls();
@@ -136,7 +138,7 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     let answer = entered.instance.device.devmap(request);
     let len = match answer {
         Ok(setup) => setup.len,
-        Err(errno) => return errno.raw(),
+        Err(errno) => return errno.refused(),
     };
     // SAFETY: the framework's place for the length.
     unsafe { *maplen = len };
@@ -158,7 +160,8 @@ struct InDevmap<'a, D: Device> {
 impl<D: Device> InDevmap<'_, D> {
     fn make(&self) -> NonNull<Slot<D>> {
         let range = (self.asked.offset, self.asked.len);
-        let slot = Own::new(self.instance, self.cookie, range, State::new()).into_raw();
+        let slot =
+            Own::new(self.instance, self.cookie, range, State::new(), links::Place::Nowhere).into_raw();
         self.made.set(Some(slot));
         slot
     }
@@ -169,7 +172,9 @@ impl<D: Device> InDevmap<'_, D> {
     fn set_target(&self, target: Target, len: usize) -> NonNull<Slot<D>> {
         let slot = self.made.get().unwrap_or_else(|| self.make());
         // SAFETY: made, and not kept yet.
-        unsafe { Lent::new(slot) }.handle().set_target(target, len);
+        let handle = unsafe { Lent::new(slot) }.handle();
+        handle.set_target(target, len);
+        handle.record().set_place(links::Place::Early);
         slot
     }
 }
@@ -215,7 +220,7 @@ impl<D: Device> Maker<D> for InDevmap<'_, D> {
             self.set_target(target, len)
         } else {
             let range = (self.asked.offset, len);
-            Own::new(self.instance, self.cookie, range, State::of(target)).into_raw()
+            Own::new(self.instance, self.cookie, range, State::of(target), links::Place::Early).into_raw()
         };
         // SAFETY: made just now.
         let lent = unsafe { Lent::<D>::new(slot) };

@@ -71,6 +71,18 @@ impl Registers {
                 && (self.0.start, self.0.len) == (other.0.start, other.0.len)
     }
 
+    /// For [`from_raw`](Registers::from_raw): a pointer that is a multiple of 8.
+    pub(crate) fn into_raw(self) -> *const () {
+        Arc::into_raw(self.0.into_inner()).cast()
+    }
+
+    /// # Safety
+    /// From [`into_raw`](Registers::into_raw), whose reference this takes.
+    pub(crate) unsafe fn from_raw(raw: *const ()) -> Registers {
+        // SAFETY: the caller's.
+        Registers(Of::again(unsafe { Arc::from_raw(raw.cast::<Part>()) }))
+    }
+
     /// Maps the whole register set `set` of the node, in an [`Order`] or with other [attributes](Attributes). User or kernel context.
     ///
     /// Fails with `ENXIO` if the node has no such set, with `EIO` if it cannot be mapped.

@@ -260,8 +260,8 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         macro_rules! refuse {
             ($errno:expr, $why:expr) => {
                 return Err(match memory {
-                    Memory::Registers(_) => error!($errno, "devmap_devmem_setup(9F)", $why),
-                    Memory::Umem(_) | Memory::User(_) => error!($errno, "devmap_umem_setup(9F)", $why),
+                    Memory::Registers(_) => error!($errno.rare(), "devmap_devmem_setup(9F)", $why),
+                    Memory::Umem(_) | Memory::User(_) => error!($errno.rare(), "devmap_umem_setup(9F)", $why),
                 })
             };
         }

@@ -13,8 +13,9 @@ use core::ptr::NonNull;
 use ddi_sys as sys;
 
 use crate::device::Device;
-use crate::handle::{Borrowed, Handle, Record, State};
+use crate::handle::{Borrowed, Record, State};
 use crate::instance::Instance;
+use crate::links::Place;
 use crate::mapped::Mapped;
 
 /// A mapping, and the driver's data for it, which is there while the mapping is among those of its instance.
@@ -42,19 +43,20 @@ pub(crate) unsafe fn free<D: Device>(record: NonNull<Record>) {
 pub(crate) struct Own<D: Device>(NonNull<Slot<D>>);
 
 impl<D: Device> Own<D> {
-    /// A mapping that is not live, without data. User context: sleeps for memory.
+    /// A mapping that is not live, without data, and comes to this place next. User context: sleeps for memory.
     #[inline]
     pub(crate) fn new(
         instance: &Instance<D>,
         cookie: sys::devmap_cookie_t,
         range: (u64, usize),
         state: State,
+        place: Place,
     ) -> Own<D> {
         let slot = Own::allocate();
         // SAFETY: a pointer to what an `Arc` has is not null.
         let mapped = unsafe { NonNull::new_unchecked(Arc::as_ptr(&instance.attached.mappings).cast_mut()) };
         // SAFETY: fresh memory; the instance's.
-        unsafe { Own::write(slot, mapped, cookie, range, state) }
+        unsafe { Own::write(slot, mapped, cookie, range, state, place) }
     }
 
     /// Room for a slot. User context: sleeps for memory.
@@ -74,9 +76,10 @@ impl<D: Device> Own<D> {
         cookie: sys::devmap_cookie_t,
         range: (u64, usize),
         state: State,
+        place: Place,
     ) -> Own<D> {
         // SAFETY: the caller's.
-        let new = unsafe { Record::new(mapped, cookie, range, state) };
+        let new = unsafe { Record::new(mapped, cookie, range, state, place) };
         // SAFETY: a field of fresh memory; no reference is made.
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
         // SAFETY: room for a record.
@@ -87,51 +90,50 @@ impl<D: Device> Own<D> {
     /// A copy of this mapping, not live, and without data. User context: sleeps for memory.
     #[cold]
     #[inline(never)]
-    pub(crate) fn copy(old: &Handle) -> Own<D> {
+    pub(crate) fn copy(old: &Record) -> Own<D> {
         let slot = Own::<D>::allocate();
         // SAFETY: room for a slot, which begins with a record.
-        unsafe { Record::copy_to(slot.cast(), (old, 0, old.record().lock()), old.record().range()) };
+        unsafe { Record::copy_to(slot.cast(), (old, 0, old.lock()), old.range()) };
         Own(slot)
     }
 
     /// A copy of this mapping, without data, that the framework has by this handle. It has joined the mappings of its instance. User context: sleeps for memory.
     #[inline(always)]
-    pub(crate) fn born(old: &Handle, cookie: sys::devmap_cookie_t) -> Own<D> {
+    pub(crate) fn born(old: &Record, cookie: sys::devmap_cookie_t) -> Own<D> {
         let slot = Own::<D>::allocate();
-        let parent = old.record();
-        let range = parent.range();
-        let state = parent.lock();
+        let range = old.range();
+        let state = old.lock();
         let Some(derived) = state.derive(0) else {
             // SAFETY: room for a slot, which begins with a record.
             unsafe { Record::bear(slot.cast(), (old, state), cookie) };
             return Own(slot);
         };
         // SAFETY: fresh memory; the parent's instance.
-        let own = unsafe { Own::<D>::write(slot, parent.mapped_ptr(), cookie, range, derived.live()) };
-        parent.mapped().join(state.lists(), own.0.cast());
+        let own =
+            unsafe { Own::<D>::write(slot, old.mapped_ptr(), cookie, range, derived.live(), Place::Ring) };
+        old.mapped().join(state.lists(), own.0.cast());
         own
     }
 
     /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data. It has joined the mappings of its instance.
     #[inline(always)]
     pub(crate) fn behind(
-        old: &Handle,
+        old: &Record,
         (cookie, before): (sys::devmap_cookie_t, usize),
         (new, from, range): (sys::devmap_cookie_t, u64, (u64, usize)),
     ) -> Own<D> {
         let slot = Own::<D>::allocate();
-        let first = old.record();
-        let state = first.lock();
+        let state = old.lock();
         let Some(derived) = state.derive(from) else {
             // SAFETY: room for a slot, which begins with a record.
             unsafe { Record::copy_to(slot.cast(), (old, from, state), range) };
-            first.cut_middle(cookie, before, (slot.cast(), new));
+            old.cut_middle(cookie, before, (slot.cast(), new));
             return Own(slot);
         };
         // SAFETY: fresh memory; of the same instance.
-        let own = unsafe { Own::<D>::write(slot, first.mapped_ptr(), new, range, derived.live()) };
-        first.shorten(&state, cookie, before, own.get().record());
-        first.mapped().join(state.lists(), own.0.cast());
+        let own = unsafe { Own::<D>::write(slot, old.mapped_ptr(), new, range, derived.live(), Place::Ring) };
+        old.shorten(&state, cookie, before, own.get().record());
+        old.mapped().join(state.lists(), own.0.cast());
         own
     }
 
@@ -163,9 +165,9 @@ impl<D: Device> Own<D> {
         unsafe { Lent(self.0, PhantomData).instance() }
     }
 
-    /// The framework has the mapping, a copy of `old` that was not prepared, by this handle: it joins those of its instance. The other one had made so many `changes` when it was copied, or less.
+    /// The framework has the mapping, a copy of `old` that was not prepared, by this handle: it joins those of its instance. There had been so many `changes` of the instance's mappings when it was copied, or less.
     #[inline]
-    pub(crate) fn join(&self, cookie: sys::devmap_cookie_t, old: &Handle, changes: u8) {
+    pub(crate) fn join(&self, cookie: sys::devmap_cookie_t, old: &Record, changes: u64) {
         // SAFETY: a slot begins with its record; it is in no list.
         unsafe { Record::join(self.0.cast(), cookie, old, changes) };
     }

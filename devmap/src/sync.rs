@@ -15,12 +15,11 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
-use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::atomic::{self, AtomicBool};
+use crate::atomic;
 use crate::context::MaySleep;
 use crate::errno::Errno;
 use crate::time::ticks;
@@ -30,15 +29,13 @@ type NotSend = PhantomData<*mut ()>;
 /// A mutex without its value; what takes it calls `enter` and `exit` in turn.
 pub(crate) struct RawMutex {
     word: ManuallyDrop<Box<UnsafeCell<sys::kmutex_t>>>,
-    /// Whether there is a guard; changed by the thread that holds the mutex.
-    held: AtomicBool,
 }
 
 impl RawMutex {
     /// An adaptive mutex for a null argument, else one of that interrupt priority (mutex_init(9F)).
     pub(crate) fn new(priority: *mut c_void) -> RawMutex {
         let word = Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] }));
-        let raw = RawMutex { word: ManuallyDrop::new(word), held: AtomicBool::new(false) };
+        let raw = RawMutex { word: ManuallyDrop::new(word) };
         // SAFETY: the word is ours and stays at this address until `drop`; the argument is a priority or null.
         unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, priority) };
         raw
@@ -48,48 +45,33 @@ impl RawMutex {
         self.word.get()
     }
 
-    fn set_held(&self, held: bool) {
-        self.held.store(held, Ordering::Relaxed);
-    }
-
     pub(crate) fn enter(&self) {
         // SAFETY: initialised in `new`, not destroyed while borrowed.
         unsafe { sys::mutex_enter(self.get()) };
-        self.set_held(true);
     }
 
     fn try_enter(&self) -> bool {
         // SAFETY: as in `enter`.
         let taken = unsafe { sys::mutex_tryenter(self.get()) };
-        if taken != 0 {
-            self.set_held(true);
-        }
         taken != 0
     }
 
     /// # Safety
     /// The calling thread holds the mutex.
     pub(crate) unsafe fn exit(&self) {
-        self.set_held(false);
         // SAFETY: the caller's.
         unsafe { sys::mutex_exit(self.get()) };
-    }
-
-    /// Runs a wait, in which others may have taken the mutex and given it back.
-    fn waiting<R>(&self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
-        self.set_held(false);
-        let result = wait(self.get());
-        self.set_held(true);
-        result
     }
 }
 
 impl Drop for RawMutex {
     fn drop(&mut self) {
-        if *self.held.get_mut() {
-            return;
+        if !self.try_enter() {
+            return; // by a guard that was forgotten
         }
-        // SAFETY: initialised in `new`; nobody holds it: a guard would borrow the lock, or have been forgotten.
+        // SAFETY: taken just now.
+        unsafe { self.exit() };
+        // SAFETY: initialised in `new`; nobody holds it: a guard would borrow the lock.
         unsafe { sys::mutex_destroy(self.get()) };
         // SAFETY: not used again.
         unsafe { ManuallyDrop::drop(&mut self.word) };
@@ -272,14 +254,14 @@ impl Condvar {
     /// The calling thread holds the mutex.
     pub(crate) unsafe fn wait_raw(&self, mutex: &RawMutex) {
         // SAFETY: both are initialised, and the caller's.
-        mutex.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
+        unsafe { sys::cv_wait(self.0.get(), mutex.get()) };
     }
 
     /// # Safety
     /// The calling thread holds the mutex.
     pub(crate) unsafe fn wait_sig_raw(&self, mutex: &RawMutex) -> Result<(), Errno> {
         // SAFETY: as in `wait_raw`.
-        let woken = mutex.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
+        let woken = unsafe { sys::cv_wait_sig(self.0.get(), mutex.get()) };
         if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
     }
 
@@ -288,8 +270,7 @@ impl Condvar {
     pub(crate) unsafe fn wait_for_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
         let ticks = ticks(time);
         // SAFETY: as in `wait_raw`.
-        let left = mutex
-            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
+        let left = unsafe { sys::cv_reltimedwait(self.0.get(), mutex.get(), ticks, sys::TR_CLOCK_TICK) };
         if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 
@@ -298,9 +279,7 @@ impl Condvar {
     pub(crate) unsafe fn wait_for_sig_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
         let ticks = ticks(time);
         // SAFETY: as in `wait_raw`.
-        let left = mutex.waiting(|mutex| unsafe {
-            sys::cv_reltimedwait_sig(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK)
-        });
+        let left = unsafe { sys::cv_reltimedwait_sig(self.0.get(), mutex.get(), ticks, sys::TR_CLOCK_TICK) };
         match left {
             -1 => Err(Errno::ETIMEDOUT),
             0 => Err(Errno::EINTR),

@@ -21,11 +21,12 @@ pub(crate) fn this_thread() -> sys::kt_did_t {
 }
 
 /// Call that the thread is inside of: an entry of its stack.
+#[repr(C)]
 pub(crate) struct Inside<T> {
+    pub(crate) what: T,
     thread: sys::kt_did_t,
     /// In the table: what the thread was inside of before. In the list: the next one.
     next: Cell<*const Inside<T>>,
-    pub(crate) what: T,
 }
 
 impl<T> Inside<T> {

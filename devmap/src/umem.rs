@@ -104,6 +104,36 @@ impl Umem {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// For [`from_raw`](Umem::from_raw): a pointer that is a multiple of 8.
+    #[inline(always)]
+    pub(crate) fn into_raw(self) -> *const () {
+        Arc::into_raw(self.0).cast()
+    }
+
+    /// As [`into_raw`](Umem::into_raw), without the reference.
+    #[inline(always)]
+    pub(crate) fn as_ptr(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
+    /// # Safety
+    /// From [`into_raw`](Umem::into_raw), whose reference this takes.
+    #[inline(always)]
+    pub(crate) unsafe fn from_raw(raw: *const ()) -> Umem {
+        // SAFETY: the caller's.
+        Umem(unsafe { Arc::from_raw(raw.cast()) })
+    }
+
+    /// One reference more.
+    ///
+    /// # Safety
+    /// From [`into_raw`](Umem::into_raw), whose reference was not taken.
+    #[inline(always)]
+    pub(crate) unsafe fn retain(raw: *const ()) {
+        // SAFETY: the caller's.
+        unsafe { Arc::increment_strong_count(raw.cast::<Inner>()) };
+    }
+
     pub(crate) fn cookie(&self) -> sys::ddi_umem_cookie_t {
         self.0.cookie
     }

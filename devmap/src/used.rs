@@ -52,6 +52,8 @@ parts! {
     Ends
     /// Fault management.
     Faults
+    /// Mappings that an engine serves alone.
+    Owners
     /// Pages of a mapping with memory of their own.
     Pages
     /// Pinned memory of processes.
@@ -84,6 +86,20 @@ impl<P: Part, T> Of<P, T> {
     #[inline]
     pub(crate) fn new(value: T) -> Of<P, T> {
         P::is_needed();
+        Of(ManuallyDrop::new(value), PhantomData)
+    }
+
+    /// The value, for [`again`](Of::again).
+    #[inline]
+    pub(crate) fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: this once; it is not used any more, nor dropped.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+
+    /// A value that was one of these.
+    #[inline]
+    pub(crate) fn again(value: T) -> Of<P, T> {
         Of(ManuallyDrop::new(value), PhantomData)
     }
 }

@@ -8,6 +8,7 @@
 //! lock too. Calls that unload wait for other processors, not for address spaces, so they may be made with mutexes
 //! held, and from any thread, a timeout's routine included.
 
+mod kept;
 mod parts;
 mod record;
 mod state;
@@ -20,9 +21,10 @@ use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
+pub(crate) use self::kept::Before;
 use self::parts::{PAGES, Part};
 pub(crate) use self::record::{ENGINES, Held, Home, Record, Switch};
-pub(crate) use self::state::{Before, Is, State, Target};
+pub(crate) use self::state::{Is, State, Target};
 use crate::each_page;
 use crate::errno::{Errno, Error, error};
 use crate::memory::{Memory, covers, may_be_written, trash_of};
@@ -175,13 +177,13 @@ impl Handle {
 
     /// Of a process's memory: this mapping, a copy of `old` that is none of that yet, takes it over and is among the mappings of it.
     #[cold]
-    pub(crate) fn adopt(&self, old: &Handle, from: u64) {
+    pub(crate) fn adopt(&self, old: &Record, from: u64) {
         loop {
-            let user = old.record().lock().user().cloned();
+            let user = old.lock().user().cloned();
             let done = match user {
                 Some(user) => self.take_over(old, from, &user, self.among_users(&user)),
                 None => {
-                    let old = old.record().lock();
+                    let old = old.lock();
                     let is_usual = old.user().is_none();
                     if is_usual {
                         let derived = old.derived(from);
@@ -198,9 +200,9 @@ impl Handle {
     }
 
     /// As [`adopt`](Handle::adopt), of this memory, with this place among its mappings. Returns false if `old` is of other memory now.
-    fn take_over(&self, old: &Handle, from: u64, user: &UserMemory, seat: Seated) -> bool {
+    fn take_over(&self, old: &Record, from: u64, user: &UserMemory, seat: Seated) -> bool {
         // The place is from before the locks: it takes another one.
-        let old = old.record().lock();
+        let old = old.lock();
         if !old.user().is_some_and(|own| own.is(user)) {
             return false;
         }
@@ -210,7 +212,8 @@ impl Handle {
         *state = derived;
         state.set_pinned(Some(seat));
         if user.is_lost() {
-            state.is |= Is::INVALID;
+            // By itself: what the other one is does not matter any more.
+            state.is |= Is::INVALID | Is::OWN_VALIDITY;
             // Kept until the framework's handle is told.
             let trash = Memory::from(user.loss().trash());
             let (None, None) = self.record().point(&mut state, trash, None, 0) else { return true };
@@ -222,8 +225,8 @@ impl Handle {
     /// this one yet. What was done to both, or to this one, counts more.
     #[cold]
     #[inline(never)]
-    pub(crate) fn follow(&self, old: &Handle, from: u64) {
-        let state = old.record().lock();
+    pub(crate) fn follow(&self, old: &Record, from: u64) {
+        let state = old.lock();
         let validity = state.is & Is::INVALID;
         // SAFETY: of the same instance, as what was made of another is.
         let mut state = unsafe { state.other(self.record()) };
@@ -239,11 +242,11 @@ impl Handle {
 
     /// As [`follow`](Handle::follow), of what it maps.
     #[inline(never)]
-    fn follow_memory(&self, old: &Handle, from: u64) {
+    fn follow_memory(&self, old: &Record, from: u64) {
         let (memory, start, parts, max) = {
-            let state = old.record().lock();
+            let state = old.lock();
             let start = state.start.wrapping_add_unsigned(from) as u64;
-            (state.memory.clone(), start, state.parts_shared().cloned(), state.protection())
+            (state.kept.memory(), start, state.parts_shared().cloned(), state.protection())
         };
         let differs = {
             let state = self.record().lock();
@@ -386,7 +389,7 @@ impl Handle {
         offset: u64,
     ) -> Result<impl Sized + use<>, Error> {
         let record = self.record();
-        if state.is.contains(Is::GONE) || state.memory.is_none() {
+        if state.is.contains(Is::GONE) || state.kept.is_nothing() {
             return Err(GONE);
         }
         let start = covers(memory, offset, record.range().1)?;
@@ -472,7 +475,7 @@ impl Handle {
     /// As [`lower`](Handle::lower), with the lock held.
     pub(crate) fn lower_of(&self, state: &mut State, max: Protection) -> Result<(), Error> {
         let record = self.record();
-        let Some(memory) = state.memory.clone().filter(|_| state.is.contains(Is::LIVE)) else {
+        let Some(memory) = state.kept.memory().filter(|_| state.is.contains(Is::LIVE)) else {
             return Err(GONE);
         };
         let lower = state.max_protection & (max.bits() | !Protection::all().bits()) as u8;

@@ -9,16 +9,17 @@ use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use ddi_sys as sys;
 
+use super::Borrowed;
+use super::kept::{Before, Place};
 use super::parts::Live;
-use super::state::{Before, Is, Place, State, Target, drop_memory, drop_rare};
-use super::{Borrowed, Handle};
-use crate::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+use super::state::{Is, State, Target};
+use crate::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU64, AtomicUsize};
 use crate::errno::{Errno, Error, error};
-use crate::frame::Routine;
+use crate::frame::{Asked, Routine};
 use crate::links;
 use crate::mapped::{Lists, Mapped};
 use crate::memory::Memory;
@@ -58,28 +59,27 @@ pub(crate) struct Record {
     mapped: NonNull<Mapped>,
     /// The framework's handle. Changed with the lock held.
     cookie: AtomicPtr<c_void>,
-    /// Number of references; the framework's private pointer is one. The mappings of its instance have none, for a mapping leaves them before it gives this up.
-    refs: AtomicUsize,
-    /// The user offset at which the mapping starts, in bytes. Changed, as `len` is, with the lock held, by the thread that is in devmap(9E) or an unmap callback.
-    offset: AtomicU64,
-    /// Length in bytes, a multiple of the page size.
-    len: AtomicUsize,
     /// Neighbours among the mappings of the instance, while it is in a list.
     pub(crate) links: MaybeUninit<links::Links>,
     /// Behind the lock.
     state: UnsafeCell<State>,
-    /// The number with which an early mapping was set up.
-    pub(crate) number: AtomicU32,
-    /// The context timeout that the framework has for it, in ticks. Changed with the lock held.
-    ticks: AtomicI32,
+    /// The user offset at which the mapping starts, in bytes. Changed, as `len` is, with the lock held, by the thread that is in devmap(9E) or an unmap callback.
+    offset: AtomicU64,
+    /// Length in bytes, a multiple of the page size.
+    len: AtomicUsize,
+    /// A [`links::Place`], changed with the lock held.
+    place: AtomicU8,
     /// Whether translations may exist: set, with the lock held, before any is loaded; cleared with it when all have been unloaded. Whoever reads it without the lock
     /// sees what was loaded before; keeping later loads apart is the driver's, as it is of an unload.
     loaded: AtomicBool,
-    /// A [`links::Place`], changed with the lock held.
-    place: AtomicU8,
-    /// Number of changes, but for unloads of the whole; it wraps. Changed with the lock held.
-    changes: AtomicU8,
+    /// The context timeout that the framework has for it, in ticks. Changed with the lock held.
+    ticks: AtomicU16,
+    /// Number of references beside one; the framework's private pointer is one. The mappings of its instance have none, for a mapping leaves them before it gives this up. From 2^31 on
+    /// it is negative, nobody counts any more, and the record stays for good: so many take half of a kernel's memory, unless they are forgotten (`core::mem::forget`).
+    others: AtomicI32,
 }
+
+const _: () = assert!(size_of::<Record>() == 80);
 
 // SAFETY: the framework's handle belongs to no thread, and is used as the invariants say; the instance is only reached for the node, which is only passed to the kernel; the
 // rest is atomic or behind the mutex.
@@ -141,8 +141,23 @@ impl DerefMut for Held<'_> {
     }
 }
 
+/// Engines serve mappings alone.
+#[cold]
+fn owners_are_needed() {
+    used::Owners::is_needed();
+    used::Unloads::is_needed();
+}
+
+/// Gives the lock back of a mapping that cannot have its engine.
+#[cold]
+#[inline(never)]
+fn not_taken(state: Held<'_>) -> Errno {
+    drop(state);
+    Errno::EIO
+}
+
 impl Record {
-    /// A mapping that is not live, with one reference.
+    /// A mapping with one reference, that comes to this place next.
     ///
     /// # Safety
     /// The invariants; `mapped` is from `Arc::as_ptr`.
@@ -152,20 +167,19 @@ impl Record {
         cookie: sys::devmap_cookie_t,
         (offset, len): (u64, usize),
         state: State,
+        place: links::Place,
     ) -> Record {
         Record {
             loaded: AtomicBool::new(state.is.contains(Is::UNSEEN)),
             mapped,
             cookie: AtomicPtr::new(cookie),
-            refs: AtomicUsize::new(1),
-            offset: AtomicU64::new(offset),
-            len: AtomicUsize::new(len),
             links: MaybeUninit::uninit(),
             state: UnsafeCell::new(state),
-            number: AtomicU32::new(0),
-            ticks: AtomicI32::new(0),
-            place: AtomicU8::new(links::Place::Nowhere as u8),
-            changes: AtomicU8::new(0),
+            offset: AtomicU64::new(offset),
+            len: AtomicUsize::new(len),
+            others: AtomicI32::new(0),
+            ticks: AtomicU16::new(0),
+            place: AtomicU8::new(place as u8),
         }
     }
 
@@ -190,14 +204,15 @@ impl Record {
     #[inline(never)]
     pub(crate) unsafe fn copy_to(
         to: NonNull<Record>,
-        (old, from, state): (&Handle, u64, Held<'_>),
+        (old, from, state): (&Record, u64, Held<'_>),
         range: (u64, usize),
     ) {
         let users = state.is_users();
         let derived = if users { State::new() } else { state.derived(from) };
         drop(state);
         // SAFETY: of the same instance.
-        let record = unsafe { Record::new(old.record().mapped_ptr(), ptr::null_mut(), range, derived) };
+        let record =
+            unsafe { Record::new(old.mapped_ptr(), ptr::null_mut(), range, derived, links::Place::Nowhere) };
         // SAFETY: the caller's: there is room for it.
         unsafe { to.write(record) };
         if users {
@@ -214,17 +229,17 @@ impl Record {
     #[inline(never)]
     pub(crate) unsafe fn bear(
         to: NonNull<Record>,
-        (old, state): (&Handle, Held<'_>),
+        (old, state): (&Record, Held<'_>),
         cookie: sys::devmap_cookie_t,
     ) {
-        let changes = old.record().changes();
+        let changes = old.mapped().changes();
         // SAFETY: the caller's.
-        unsafe { Record::copy_to(to, (old, 0, state), old.record().range()) };
+        unsafe { Record::copy_to(to, (old, 0, state), old.range()) };
         // SAFETY: made just now.
         unsafe { Record::join(to, cookie, old, changes) };
     }
 
-    /// The framework has a copy of `old` that was not prepared, by this handle: it joins the mappings of its instance. What was done to the other one after so many `changes` is done to this one, too.
+    /// The framework has a copy of `old` that was not prepared, by this handle: it joins the mappings of its instance. What was done to the other one after so many `changes` of the instance's mappings is done to this one, too.
     ///
     /// # Safety
     /// It lives, and is in no list.
@@ -233,16 +248,17 @@ impl Record {
     pub(crate) unsafe fn join(
         record: NonNull<Record>,
         cookie: sys::devmap_cookie_t,
-        old: &Handle,
-        changes: u8,
+        old: &Record,
+        changes: u64,
     ) {
         // SAFETY: the caller's.
         let this = unsafe { record.as_ref() };
         let mut state = this.lock();
         let is_stale = this.activate(&mut state, cookie);
         this.mapped().join(state.lists(), record);
+        this.set_place(links::Place::Ring);
         let before = if is_stale { this.refresh(&mut state) } else { None };
-        let is_changed = used::Unloads::is_used() && old.record().changes() != changes;
+        let is_changed = used::Unloads::is_used() && this.mapped().changes() != changes;
         drop(state);
         drop(before);
         if is_changed {
@@ -254,7 +270,16 @@ impl Record {
     /// One reference more.
     #[inline]
     pub(super) fn refer(&self) {
-        self.refs.fetch_add(1, Relaxed);
+        if self.others.fetch_add(1, Relaxed) < 0 {
+            self.count_no_more();
+        }
+    }
+
+    /// As many threads as there can be at this moment do not bring the number back to one that is counted.
+    #[cold]
+    #[inline(never)]
+    fn count_no_more(&self) {
+        self.others.store(i32::MIN / 2, Relaxed);
     }
 
     /// Drops a reference; frees the record with the last one.
@@ -263,14 +288,26 @@ impl Record {
     /// The caller's reference, which it does not use any more.
     #[inline]
     pub(crate) unsafe fn release(record: NonNull<Record>) {
-        use core::sync::atomic::{Ordering::Acquire, Ordering::Release, fence};
         // SAFETY: the reference keeps it.
         let this = unsafe { record.as_ref() };
-        if !this.is_alone() {
-            if this.refs.fetch_sub(1, Release) != 1 {
-                return;
-            }
-            fence(Acquire);
+        if this.is_alone() || this.others.fetch_sub(1, Release) < 1 {
+            // SAFETY: the caller's, which this was.
+            unsafe { Record::released(record) };
+        }
+    }
+
+    /// The rest of a [release](Record::release) when nobody else has a reference, or nobody counts them.
+    ///
+    /// # Safety
+    /// The caller's reference, given up.
+    #[cold]
+    #[inline(never)]
+    unsafe fn released(record: NonNull<Record>) {
+        // SAFETY: nobody else has a reference that could be given up, or none is.
+        let this = unsafe { record.as_ref() };
+        // 0 if the caller's was the only one when it looked, else -1.
+        if this.others.load(Acquire) < -1 {
+            return this.count_no_more();
         }
         // SAFETY: this was the last reference, and nobody can have another by now.
         unsafe { Record::free(record) };
@@ -278,8 +315,6 @@ impl Record {
 
     /// # Safety
     /// Nobody uses it any more. It is gone, as a mapping is to which there was another reference when the framework gave up its own.
-    #[cold]
-    #[inline(never)]
     unsafe fn free(record: NonNull<Record>) {
         // SAFETY: it is there until this ends it.
         let this = unsafe { record.as_ref() };
@@ -293,7 +328,7 @@ impl Record {
     /// Returns whether the caller's is the only reference. If the mapping is in no set of its instance, nobody else can have one by then.
     #[inline]
     pub(crate) fn is_alone(&self) -> bool {
-        self.refs.load(core::sync::atomic::Ordering::Acquire) == 1
+        self.others.load(Acquire) == 0
     }
 
     #[inline]
@@ -321,7 +356,7 @@ impl Record {
     /// Returns whether the mapping exists, without the lock.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        self.place() == links::Place::Ring
+        matches!(self.place(), links::Place::Ring | links::Place::Alone)
     }
 
     /// The framework has the handle of a mapping that is prepared freed, or may have.
@@ -335,6 +370,7 @@ impl Record {
         match self.place.load(Relaxed) {
             1 => links::Place::Early,
             2 => links::Place::Ring,
+            3 => links::Place::Alone,
             _ => links::Place::Nowhere,
         }
     }
@@ -376,15 +412,9 @@ impl Record {
         unsafe { *self.loaded.as_ptr() }
     }
 
-    /// Returns the number of changes so far.
-    #[inline(always)]
-    pub(crate) fn changes(&self) -> u8 {
-        self.changes.load(Relaxed)
-    }
-
     /// It is about to be changed, with the lock held.
     pub(super) fn change(&self) {
-        self.changes.fetch_add(1, Relaxed);
+        self.mapped().change();
     }
 
     /// Returns the offset and the length, in bytes.
@@ -457,10 +487,7 @@ impl Record {
     pub(crate) unsafe fn retire_alone(&self) {
         // SAFETY: nobody else has a reference.
         let state = unsafe { self.state.get().read() };
-        if let Some(rare) = state.rare {
-            drop_rare(rare);
-        }
-        drop_memory(state.memory);
+        state.kept.release();
     }
 
     /// The head has been unmapped, so many bytes.
@@ -510,7 +537,7 @@ impl Record {
     #[inline(never)]
     fn cut_otherwise(&self, mut state: Held<'_>) {
         if used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched() {
-            self.unload_now(&state);
+            self.unload_now(state.is.contains(Is::UNSEEN));
         }
         state.is |= Is::LIVE;
         if state.is_stale() {
@@ -523,11 +550,21 @@ impl Record {
     pub(crate) fn shorten(&self, _: &State, cookie: sys::devmap_cookie_t, len: usize, rest: &Record) {
         self.len.store(len, Relaxed);
         self.cookie.store(cookie, Relaxed);
-        let touched = self.is_touched();
+        // SAFETY: the lock is held.
+        let touched = unsafe { self.is_touched_now() };
         rest.loaded.store(touched, Relaxed);
         if !touched && used::Unloads::is_used() {
             self.unload_again();
             rest.unload_again();
+        }
+        self.leave_behind(rest);
+    }
+
+    /// What a cut leaves behind of a mapping that an engine serves alone has to ask for it: nothing of it is loaded.
+    #[inline(always)]
+    fn leave_behind(&self, rest: &Record) {
+        if used::Owners::is_used() && self.place() == links::Place::Alone {
+            rest.unload_now(false);
         }
     }
 
@@ -550,9 +587,11 @@ impl Record {
         let mut state = unsafe { state.other(new) };
         let is_stale = new.activate(&mut state, behind);
         if missed {
-            new.unload_now(&state);
+            new.unload_now(state.is.contains(Is::UNSEEN));
         }
+        self.leave_behind(new);
         self.mapped().join(state.lists(), rest);
+        new.set_place(links::Place::Ring);
         let old = if is_stale { new.refresh(&mut state) } else { None };
         // SAFETY: of the same instance.
         let state = unsafe { state.other(self) };
@@ -589,6 +628,41 @@ impl Record {
         Ok(())
     }
 
+    /// As [`load`](Record::load), of a mapping that its engine is to serve alone: takes it from the one that it serves, with what that has loaded, and calls `switch` before anything is loaded.
+    #[inline(always)]
+    pub(crate) fn load_alone(
+        &self,
+        state: Held<'_>,
+        asked: &Asked<'_, Borrowed>,
+        switch: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let owner = &asked.engine.owner;
+        let old = owner.load(Relaxed).cast::<Record>();
+        if !ptr::eq(old, self) {
+            // SAFETY: null, or an owner, which is in the ring of this instance; that is locked.
+            match unsafe { old.as_ref() } {
+                None => owners_are_needed(),
+                Some(old) => {
+                    // SAFETY: the lock is held.
+                    let is_touched = unsafe { old.is_touched_now() };
+                    if is_touched {
+                        if !old.unload_from(old.offset()) && !old.unload_by_halves() {
+                            return Err(not_taken(state));
+                        }
+                        old.loaded.store(false, Relaxed);
+                    }
+                }
+            }
+            if let Err(errno) = switch() {
+                owner.store(ptr::null_mut(), Relaxed);
+                return Err(errno);
+            }
+            owner.store(ptr::from_ref(self).cast_mut().cast(), Relaxed);
+            self.set_place(links::Place::Alone);
+        }
+        self.load(state, asked.offset as i64, asked.len, asked.rw)
+    }
+
     /// Unloads everything, if there may be anything.
     #[inline]
     pub(crate) fn unload(&self, state: &State) -> Result<(), Error> {
@@ -598,7 +672,8 @@ impl Record {
     /// As [`unload`](Record::unload), of what may have something.
     #[inline]
     pub(crate) fn unload_touched(&self, state: &State) -> Result<(), Error> {
-        if !state.is.contains(Is::LIVE) || self.unload_now(state) {
+        self.change();
+        if !state.is.contains(Is::LIVE) || self.unload_now(state.is.contains(Is::UNSEEN)) {
             return Ok(());
         }
         Err(error!(Errno::EIO, UNLOAD, "the framework refused"))
@@ -627,14 +702,14 @@ impl Record {
         code == 0
     }
 
-    /// Unloads everything. The mapping is live.
+    /// Unloads everything. The mapping is live. `unseen`: something may be loaded again at once.
     ///
     /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the
     /// callback that will tell us waits for our lock: what stays is found by halving.
-    fn unload_now(&self, state: &State) -> bool {
+    fn unload_now(&self, unseen: bool) -> bool {
         let done = self.unload_from(self.offset()) || self.unload_by_halves();
         if done {
-            self.loaded.store(state.is.contains(Is::UNSEEN), Relaxed);
+            self.loaded.store(unseen, Relaxed);
         }
         done
     }
@@ -674,7 +749,7 @@ impl Record {
     /// From now on accesses fail. The mapping is live.
     pub(super) fn refuse(&self, state: &mut State) {
         self.invalidate(state);
-        let _ = self.unload_now(state);
+        let _ = self.unload_now(state.is.contains(Is::UNSEEN));
     }
 
     /// Notes that the mapping is of this memory now. If the framework's handle cannot be told yet, it will be. What this returns is to be dropped without the lock.
@@ -685,11 +760,11 @@ impl Record {
         pinned: Option<Place>,
         start: i64,
     ) -> Before {
-        let seat = match (&mut state.rare, pinned) {
+        let seat = match (state.kept.look(), pinned) {
             (None, None) => None,
             (_, pinned) => mem::replace(&mut state.rare().pinned, pinned),
         };
-        let old = (state.memory.replace(memory), seat);
+        let old = (state.kept.replace(memory), seat);
         state.start = start;
         state.is |= Is::OWN_MEMORY;
         self.remapped(state);
@@ -715,14 +790,14 @@ impl Record {
     /// Makes a stale handle of the framework's map what it should; its accesses fail if that cannot be done. What this returns is to be dropped without the lock. The mapping is live.
     #[cold]
     pub(crate) fn refresh(&self, state: &mut State) -> Option<Before> {
-        let memory = state.memory.clone()?;
+        let memory = state.kept.memory()?;
         if self.remap(state, &memory, state.start, state.max_protection.into()) != sys::DDI_SUCCESS {
             self.refuse(state);
             return None; // it stays what it is, and what it maps stays
         }
         state.is -= Is::STALE;
         self.apply_parts(state);
-        state.rare.as_mut().and_then(|rare| rare.before.take())
+        state.kept.look_mut().and_then(|rare| rare.before.take())
     }
 
     /// Makes the change in the framework for all parts; accesses fail if one is refused. The mapping is live.
@@ -776,9 +851,15 @@ impl Record {
         unsafe { sys::devmap_umem_remap(dhp, dip, cookie, start, len, max, 0, ptr::null_mut()) }
     }
 
+    /// Returns the framework's timeout for the next switch.
+    #[inline(always)]
+    pub(crate) fn ticks(&self) -> u16 {
+        self.ticks.load(Relaxed)
+    }
+
     /// Sets the framework's timeout for the next switch, if it differs. In the access callback.
     #[inline(always)]
-    pub(crate) fn set_ticks(&self, ticks: i32) {
+    pub(crate) fn set_ticks(&self, ticks: u16) {
         if self.ticks.load(Relaxed) != ticks {
             self.set_other_ticks(ticks);
         }
@@ -786,7 +867,7 @@ impl Record {
 
     #[cold]
     #[inline(never)]
-    fn set_other_ticks(&self, ticks: i32) {
+    fn set_other_ticks(&self, ticks: u16) {
         let state = self.lock();
         if state.is.contains(Is::LIVE) {
             // SAFETY: the handle lives, see `retire`.

@@ -1,17 +1,17 @@
 //! [`State`]: what a mapping is and maps, under the lock of its instance's mappings.
 
-use alloc::boxed::Box;
 use core::mem;
 
 use bitflags::bitflags;
 use ddi_sys as sys;
 
+use super::kept::{Kept, Place, Rare};
 use super::parts::{Parts, Shared};
 use crate::access::Order;
 use crate::memory::Memory;
-use crate::pinned::{Seated, UserMemory};
+use crate::pinned::UserMemory;
 use crate::protection::Protection;
-use crate::used::{self, Of, Part as _};
+use crate::used::{self, Part as _};
 
 bitflags! {
     /// Conditions of a mapping.
@@ -38,36 +38,15 @@ bitflags! {
     }
 }
 
-/// Memory, and the mapping's place among the mappings of it.
-pub(crate) type Before = (Option<Memory>, Option<Place>);
-
-/// A mapping's place among those of a process's memory.
-pub(crate) type Place = Seated;
-
-/// Parts of the state that few mappings have.
-#[derive(Default)]
-pub(super) struct Rare {
-    /// Place among the mappings of `memory`, if that is a process's.
-    pub(super) pinned: Option<Place>,
-    /// Memory that a stale handle of the framework maps.
-    pub(super) before: Option<Before>,
-    /// Pages that map memory of their own.
-    parts: Option<Shared>,
-}
-
-/// [`Rare`], of those who have it.
-pub(super) type Rarities = Of<used::Rarities, Box<Rare>>;
-
 /// State of a mapping.
 pub(crate) struct State {
-    /// Memory that it maps, or is to map, kept alive by this.
-    pub(super) memory: Option<Memory>,
-    /// Offset in `memory`, in bytes.
+    /// Memory that it maps, or is to map.
+    pub(super) kept: Kept,
+    /// Offset in that memory, in bytes.
     pub(super) start: i64,
-    pub(super) rare: Option<Rarities>,
+    pub(crate) is: Is,
     pub(super) max_protection: u8,
     pub(super) order: Option<Order>,
-    pub(crate) is: Is,
 }
 
 /// Memory and attributes of a new mapping.
@@ -79,34 +58,13 @@ pub(crate) struct Target {
     pub loads_unseen: bool,
 }
 
-/// Out of the usual way.
-#[cold]
-pub(super) fn drop_rare(rare: Rarities) {
-    drop(rare);
-}
-
-/// Releases memory, kernel memory in the usual way.
-#[inline(always)]
-pub(super) fn drop_memory(memory: Option<Memory>) {
-    #[cold]
-    #[inline(never)]
-    fn other(memory: Option<Memory>) {
-        drop(memory);
-    }
-    match memory {
-        Some(Memory::Umem(umem)) => drop(umem),
-        memory => other(memory),
-    }
-}
-
 impl State {
     /// Of a mapping that is not live, and maps nothing.
     #[inline(always)]
     pub(crate) fn new() -> State {
         State {
-            memory: None,
+            kept: Kept::NOTHING,
             start: 0,
-            rare: None,
             max_protection: sys::PROT_ALL as u8,
             order: None,
             is: Is::empty(),
@@ -117,9 +75,8 @@ impl State {
     #[inline(always)]
     pub(crate) fn of(target: Target) -> State {
         State {
-            memory: Some(target.memory),
+            kept: Kept::new(target.memory),
             start: target.start,
-            rare: None,
             max_protection: target.max_protection as u8,
             order: target.order,
             is: if target.loads_unseen { Is::UNSEEN } else { Is::empty() },
@@ -132,7 +89,7 @@ impl State {
         self.max_protection = target.max_protection as u8;
         self.is.set(Is::UNSEEN, target.loads_unseen);
         // It had none.
-        mem::forget(self.memory.replace(target.memory));
+        mem::forget(self.kept.replace(target.memory));
     }
 
     /// Returns whether it is of a process's memory: then a copy is to [adopt](super::Handle::adopt) it.
@@ -144,14 +101,12 @@ impl State {
     /// Of a copy, or of the part from so many bytes on, that is not live yet; none if that is out of the usual way.
     #[inline(always)]
     pub(crate) fn derive(&self, from: u64) -> Option<State> {
-        let Some(Memory::Umem(umem)) = &self.memory else { return None };
         if self.is != Is::LIVE {
             return None;
         }
         Some(State {
-            memory: Some(Memory::Umem(umem.clone())),
+            kept: self.kept.share()?,
             start: self.start.wrapping_add_unsigned(from),
-            rare: None,
             max_protection: self.max_protection,
             order: self.order,
             is: Is::empty(),
@@ -177,37 +132,36 @@ impl State {
     #[inline(never)]
     pub(crate) fn derived(&self, from: u64) -> State {
         let parted = used::Pages::is_used() && self.is.contains(Is::PARTED);
-        let rare = if parted { Some(self.share_parts()) } else { None };
+        let mut kept = self.kept.memory().map_or(Kept::NOTHING, Kept::new);
+        if parted {
+            kept.rare().parts = self.parts_shared().cloned();
+        }
         let mut is = self.is & (Is::INVALID | Is::STALE | Is::REMAPPED | Is::UNSEEN | Is::PARTED);
         // The framework has made its handle before this, maybe before the last remap.
         is.set(Is::STALE, self.is.intersects(Is::STALE | Is::REMAPPED | Is::PARTED));
         State {
-            memory: self.memory.clone(),
+            kept,
             start: self.start.wrapping_add_unsigned(from),
-            rare,
             max_protection: self.max_protection,
             order: self.order,
             is,
         }
     }
 
-    #[cold]
-    fn share_parts(&self) -> Rarities {
-        Of::new(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
-    }
-
-    pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Rarities>) {
+    /// It is over. What this returns is to be dropped without the lock.
+    pub(super) fn retire(&mut self) -> impl Sized + use<> {
         self.is = (self.is - Is::LIVE) | Is::GONE;
-        (self.memory.take(), self.rare.take())
+        mem::replace(&mut self.kept, Kept::NOTHING)
     }
 
+    /// What is rare. User or kernel context: may allocate.
     #[cold]
     pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Of::new(Box::default()))
+        self.kept.rare()
     }
 
     pub(super) fn parts_shared(&self) -> Option<&Shared> {
-        self.rare.as_ref()?.parts.as_ref()
+        self.kept.look()?.parts.as_ref()
     }
 
     pub(super) fn parts(&self) -> Option<&Parts> {
@@ -217,7 +171,7 @@ impl State {
     /// Replaces its parts. What this returns is to be dropped without the lock.
     pub(super) fn set_parts(&mut self, parts: Option<Shared>) -> Option<Shared> {
         self.is.set(Is::PARTED, parts.is_some());
-        match (&mut self.rare, parts) {
+        match (self.kept.look(), parts) {
             (None, None) => None,
             (_, parts) => mem::replace(&mut self.rare().parts, parts),
         }
@@ -230,15 +184,12 @@ impl State {
     /// The process's memory that it maps, if it is that.
     #[inline]
     pub(super) fn user(&self) -> Option<&UserMemory> {
-        self.memory.as_ref()?.user()
+        self.kept.user()
     }
 
     /// Returns whether it maps this memory from byte `start` of it on.
     pub(super) fn is_of(&self, memory: Option<&Memory>, start: u64) -> bool {
-        let is_same = match (&self.memory, memory) {
-            (Some(own), Some(other)) => own.is(other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
+        let is_same = memory.map_or_else(|| self.kept.is_nothing(), |memory| self.kept.is(memory));
         is_same && self.start as u64 == start
     }
 
@@ -255,11 +206,7 @@ impl State {
         if page != offset || self.is.intersects(Is::INVALID | Is::PARTED) {
             return false;
         }
-        match (&self.memory, memory) {
-            (Some(Memory::Umem(own)), Memory::Umem(other)) => own.is(other),
-            (Some(own), other) => own.is(other),
-            (None, _) => false,
-        }
+        self.kept.is(memory)
     }
 
     /// Returns whether the framework's handle has to be made to map what it should.

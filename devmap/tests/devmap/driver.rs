@@ -22,6 +22,8 @@ pub enum Behaviour {
     Switch,
     /// As `Switch`, but the routine fails.
     SwitchFails,
+    /// Switches the context, and loads when the device is the mapping's alone.
+    Alone,
     RetryLater,
     /// Lowers what the process may do at most, and loads.
     Lower(Protection),
@@ -51,6 +53,8 @@ pub struct Plan {
     pub keep_no_handles: bool,
     /// The engine of mappings.
     pub engine: usize,
+    /// What the device cannot be switched for, of `Behaviour::Alone`.
+    pub switch: Option<Errno>,
     /// Children may do at most this.
     pub lower_child: Option<Protection>,
     /// Forget the setup, and refuse.
@@ -362,6 +366,13 @@ impl Mapping<Probe> for Data {
                 fault.load_of(&(&device.memory).into(), offset, still)?.map_err(|_| Errno::ENOENT)
             }
             Behaviour::SwitchFails => fault.switch_context(|_| Err(Errno::EBUSY)),
+            Behaviour::Alone => fault.switch_context(|context| {
+                let _held = device.lock.lock();
+                context.load_alone(|| {
+                    event(format!("switch to {}", self.tag));
+                    plan.switch.map_or(Ok(()), Err)
+                })
+            }),
         }
     }
 

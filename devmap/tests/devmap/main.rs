@@ -7,6 +7,7 @@ extern crate alloc;
 
 use devmap_mock as mock;
 
+mod alone;
 mod copying;
 mod desk;
 mod dma;

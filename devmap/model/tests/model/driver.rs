@@ -26,6 +26,10 @@ pub const PINNED: u64 = 24;
 pub const KEPT: u64 = 32;
 /// Memory whose mappings are copied without a look at the copy, which is in the set of all mappings only.
 pub const UNSEEN: u64 = 40;
+/// Memory that one mapping at a time can use, copied likewise.
+pub const ALONE: u64 = 48;
+/// The same, of whose mappings parts are unmapped, so that what is left may be loaded for a moment.
+pub const ALONE_CUT: u64 = 56;
 /// Pages of the device's memory, which is seen in each way of serving.
 const PAGES: u64 = 8;
 
@@ -259,11 +263,22 @@ impl Mapping<Board> for View {
             assert!(!calls.alone, "an access during dup or unmap");
             calls.accesses += 1;
         });
-        let served = if !(SWITCHES..PINNED).contains(&(fault.offset() / PAGE as u64)) {
-            let _held = board.owner.lock();
-            fault.load_all()
-        } else {
-            self.switched(board, fault)
+        let served = match fault.offset() / PAGE as u64 {
+            SWITCHES..PINNED => self.switched(board, fault),
+            page @ ALONE.. => fault.switch_context(|held| {
+                assert_no_lock_of_the_layer();
+                held.load_alone(|| {
+                    assert!(
+                        page >= ALONE_CUT || !Board::has_loaded(),
+                        "another mapping has the device still"
+                    );
+                    Ok(())
+                })
+            }),
+            _ => {
+                let _held = board.owner.lock();
+                fault.load_all()
+            }
         };
         self.calls(|calls| calls.accesses -= 1);
         served

@@ -2,14 +2,14 @@
 
 use devmap_mock::pinned;
 use devmap_mock::work::run_task;
-use devmap_mock::{PAGE, cut_first, exit, fork_process, touch_any, unmap_first};
+use devmap_mock::{PAGE, cut_first, exit, fork_process, kernel, touch_any, unmap_first};
 use devmap_model::check;
 
 use crate::all;
 use crate::driver::{
-    AT_ONCE, Board, HYSTERESIS, IN_PARTS, INVALIDATE, INVALIDATE_ALL, KEEP_AT_IT, KEPT, LEN, LOOK, LOWER,
-    PIN, PINNED, PLAIN, REMAP, REMAP_ALL, REMAP_CARELESSLY, REVOKE, SWITCHES, UNLOAD, UNPIN, UNSEEN,
-    VALIDATE, accepts, ask, assert_moved, boot, boot_with_pins, live, map, try_map,
+    ALONE, ALONE_CUT, AT_ONCE, Board, HYSTERESIS, IN_PARTS, INVALIDATE, INVALIDATE_ALL, KEEP_AT_IT, KEPT,
+    LEN, LOOK, LOWER, PIN, PINNED, PLAIN, REMAP, REMAP_ALL, REMAP_CARELESSLY, REVOKE, SWITCHES, UNLOAD,
+    UNPIN, UNSEEN, VALIDATE, accepts, ask, assert_moved, boot, boot_with_pins, live, map, try_map,
 };
 use crate::machine::Routine;
 
@@ -198,6 +198,53 @@ fn three_contexts_against_unmap_and_exit() {
 #[test]
 fn three_contexts_with_hysteresis_against_unmap_and_exit() {
     explore("three contexts with hysteresis against unmap and exit", || contexts(100));
+}
+
+/// One mapping at a time has the device, whoever comes and goes.
+#[test]
+fn one_at_a_time_against_map_unmap_and_fork() {
+    explore("one at a time against map, unmap and fork", || {
+        (0..2).for_each(|process| map(process, 0, ALONE));
+        touch(0);
+        routines![
+            || {
+                touch(1);
+                exit(1);
+            },
+            || {
+                let child = fork_process(0).expect("fork(2)");
+                touch(child);
+                exit(child);
+            },
+            || touch(0),
+            || {
+                map(2, 0, ALONE);
+                touch(2);
+            },
+        ]
+    });
+}
+
+/// What is left of a mapping that had the device is not seen by its process while another has it.
+#[test]
+fn one_at_a_time_against_cuts() {
+    check("one at a time against cuts", || {
+        let booted = boot(1);
+        (0..2).for_each(|process| map(process, 0, ALONE_CUT));
+        touch_or_fail(0);
+        all(routines![
+            || _ = cut_first(0, PAGE, PAGE),
+            || touch_or_fail(0),
+            || {
+                touch_or_fail(1);
+                cut_first(1, 0, PAGE);
+            },
+            || touch_or_fail(fork_process(0).expect("fork(2)")),
+        ]);
+        let loaded = kernel().handles.values().filter(|handle| !handle.loaded.is_empty()).count();
+        assert!(loaded <= 1, "two mappings can use the device");
+        drop(booted);
+    });
 }
 
 /// Processes that map, touch, cut and fork, while the driver does this; and what must be so in the end.
