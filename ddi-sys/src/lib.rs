@@ -16,6 +16,7 @@
 
 #[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, clippy::all)]
 #[allow(rustdoc::all, unused_attributes, clashing_extern_declarations)]
+#[cfg_attr(miri, allow(dead_code, reason = "what `miri` has instead"))]
 #[rustfmt::skip]
 mod bindings;
 mod macros;
@@ -26,4 +27,7 @@ pub mod own;
 pub use bindings::*;
 pub use macros::*;
 #[cfg(miri)]
-pub use miri::{_pagesize, cmn_err, ddi_fm_ereport_post, minclsyspri, mod_driverops, p0, physmax};
+pub use miri::{
+    _pagesize, cmn_err, ddi_fm_ereport_post, devopsp, kas, kcred, minclsyspri, mod_driverops, ncpus_online,
+    p0, physmax, segdev_ops,
+};

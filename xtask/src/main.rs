@@ -11,6 +11,7 @@ mod bindings;
 mod check_module;
 mod fuzz;
 mod kernel_check;
+mod miri;
 mod module;
 mod perf;
 mod pictures;
@@ -40,6 +41,8 @@ enum Command {
     CheckModule(check_module::Args),
     /// Feed the readers of files and messages from libFuzzer.
     Fuzz(fuzz::Args),
+    /// Run tests of unsafe code under Miri, which finds undefined behaviour, data races and leaks.
+    Miri(miri::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
     /// Compile every crate that may run in a kernel for the kernel target, also those of which no module is made.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Miri(args) => miri::run(&args),
         Command::Module(args) => module::run(&args),
         Command::KernelCheck(args) => kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),

@@ -494,5 +494,10 @@ impl Drop for Booted {
         assert!(complaints.is_empty(), "{complaints:?}");
         assert!(kernel.work.is_over(), "left: {:?}", kernel.work);
         assert_eq!(locks::unexpected(), 0, "locks left");
+        for (_, (registers, size)) in kernel.register_sets.drain() {
+            let words = std::ptr::slice_from_raw_parts_mut(registers as *mut u64, size.div_ceil(8));
+            // SAFETY: so many words were leaked when the set was mapped first, and it is not mapped any more.
+            drop(unsafe { Box::from_raw(words) });
+        }
     }
 }

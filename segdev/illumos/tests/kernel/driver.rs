@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ddi_sys as sys;
@@ -388,8 +388,8 @@ unsafe extern "C-unwind" fn unmap(
 
 /// The driver's tables.
 pub fn dev_ops() -> *mut sys::dev_ops {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    if MADE.load(SeqCst) == 0 {
+    static MADE: AtomicPtr<sys::dev_ops> = AtomicPtr::new(null_mut());
+    if MADE.load(SeqCst).is_null() {
         // SAFETY: numbers and absent entry points.
         let mut cb: sys::cb_ops = unsafe { std::mem::zeroed() };
         cb.cb_devmap = Some(devmap);
@@ -398,7 +398,7 @@ pub fn dev_ops() -> *mut sys::dev_ops {
         // SAFETY: as above.
         let mut ops: sys::dev_ops = unsafe { std::mem::zeroed() };
         ops.devo_cb_ops = Box::into_raw(Box::new(cb));
-        MADE.store(Box::into_raw(Box::new(ops)).expose_provenance(), SeqCst);
+        MADE.store(Box::into_raw(Box::new(ops)), SeqCst);
     }
-    pointer(MADE.load(SeqCst) as u64)
+    MADE.load(SeqCst)
 }

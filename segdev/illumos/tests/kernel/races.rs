@@ -42,17 +42,18 @@ fn two_mappings_have_addresses_of_their_own() {
     let _machine = boot();
     attach(vec![registers(0, 2)], Behaviour::Default);
     let process = Process::new();
-    driver::on(Call::Map, || (0..20).for_each(|_| yield_now()));
+    let (each, yields) = if cfg!(miri) { (3, 2) } else { (20, 20) };
+    driver::on(Call::Map, move || (0..yields).for_each(|_| yield_now()));
     scope(|s| {
         for _ in 0..4 {
             s.spawn(move || {
-                for _ in 0..20 {
+                for _ in 0..each {
                     process.mmap(DEV, 0, 2 * PAGE, RW, None).unwrap();
                 }
             });
         }
     });
-    assert_eq!(process.segments().len(), 80);
+    assert_eq!(process.segments().len(), 4 * each);
     process.exit();
 }
 
@@ -138,11 +139,12 @@ fn everything(behaviour: Behaviour, seed: u64, steps: u64) {
 
 #[test]
 fn everything_at_once_leaves_nothing() {
-    for seed in 0..20 {
+    let (seeds, steps) = if cfg!(miri) { (1, 8) } else { (20, 60) };
+    for seed in 0..seeds {
         for behaviour in
             [Behaviour::Default, Behaviour::LoadAll, Behaviour::Exclusive(0), Behaviour::Exclusive(3)]
         {
-            everything(behaviour, seed, 60);
+            everything(behaviour, seed, steps);
         }
     }
 }

@@ -5,15 +5,8 @@ use std::ptr::null_mut;
 
 use ddi_sys as sys;
 
-use super::{DEVICE, PAGE, Pte, kernel_hat, machine, number, pointer, until};
+use super::{DEVICE, PAGE, Pte, devopsp, kernel_hat, machine, number, pointer, segdev_ops, until};
 use crate::driver;
-
-#[unsafe(no_mangle)]
-static mut ncpus_online: c_int = 2;
-#[unsafe(no_mangle)]
-static mut kcred: *mut sys::cred = null_mut();
-#[unsafe(no_mangle)]
-static mut devopsp: *mut *mut sys::dev_ops = null_mut();
 
 /// The major number of the one driver.
 pub const MAJOR: u64 = 3;
@@ -52,7 +45,7 @@ unsafe extern "C-unwind" fn timeout(
 ) -> sys::timeout_id_t {
     machine(|m| {
         m.next += 1;
-        m.timeouts.insert(m.next, (f.unwrap() as usize, number(arg) as usize, ticks));
+        m.timeouts.insert(m.next, (f.unwrap(), number(arg) as usize, ticks));
         pointer(m.next as u64)
     })
 }
@@ -271,10 +264,6 @@ pub fn nodev_entry() -> Option<Mmap> {
     // SAFETY: the function takes no notice of its arguments and returns an int.
     Some(unsafe { std::mem::transmute::<unsafe extern "C-unwind" fn() -> c_int, Mmap>(nodev) })
 }
-
-/// The operations of the kernel's own device segments. Only compared with one another.
-#[unsafe(no_mangle)]
-static mut segdev_ops: [usize; 25] = [0; 25];
 
 /// A kernel whose operations are in this order, by the names that they have in `struct seg_ops`.
 pub fn set_operations(inherit_at: usize) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use ddi_sys as sys;
 
-use super::{PAGE, Space, machine, number, pointer};
+use super::{PAGE, Space, kas, machine, number, pointer};
 
 /// A translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +28,6 @@ pub struct Hat {
 pub const DEVICE: u64 = 0x10_0000;
 /// Bytes that one page table covers.
 const TABLE: u64 = 2 << 20;
-
-/// The kernel's address space: only its translations are used.
-#[unsafe(no_mangle)]
-static mut kas: sys::as_ = sys::as_ {
-    a_contents: sys::kmutex_t { _opaque: [std::ptr::null_mut()] },
-    a_flags: 0,
-    a_vbits: 0,
-    a_cv: sys::kcondvar_t { _opaque: 0 },
-    a_hat: std::ptr::null_mut(),
-};
 
 pub fn start() {
     let kernel = &raw mut kas;

@@ -15,17 +15,22 @@ use std::sync::{Mutex, MutexGuard};
 
 use ddi_sys as sys;
 
+mod data;
 mod ddi;
 mod hat;
 mod locks;
 mod space;
 
+pub use data::*;
 pub use ddi::*;
 pub use hat::*;
 pub use locks::*;
 pub use space::*;
 
 pub const PAGE: u64 = 4096;
+
+/// A function of a timeout.
+type Routine = unsafe extern "C-unwind" fn(*mut c_void);
 
 /// What the tests look at and change. Addresses are numbers; pointers are only passed on.
 #[derive(Default)]
@@ -38,7 +43,7 @@ pub struct Machine {
     pub warning: Option<String>,
     /// as_map refuses.
     pub no_room: bool,
-    pub timeouts: BTreeMap<usize, (usize, usize, i64)>,
+    pub timeouts: BTreeMap<usize, (Routine, usize, i64)>,
     /// Timeouts whose functions run at the moment.
     pub running: BTreeSet<usize>,
     pub next: usize,
@@ -116,8 +121,6 @@ pub fn run_timeout() -> bool {
     });
     let Some((id, (f, arg, _))) = first else { return false };
     // SAFETY: what timeout(9F) was given.
-    let f = unsafe { std::mem::transmute::<usize, unsafe extern "C-unwind" fn(*mut c_void)>(f) };
-    // SAFETY: as above.
     unsafe { f(pointer(arg as u64)) };
     machine(|m| m.running.remove(&id));
     true

@@ -1,6 +1,6 @@
 //! Address spaces: their lock, their segments, and what processes do to them, the way the kernel does it.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -14,7 +14,8 @@ use super::{Hat, PAGE, Pte, enter, exit, kernel_wait, machine, me, number, point
 /// An address space: what the framework sees of it, and what it does not.
 #[repr(C)]
 pub struct Space {
-    head: sys::as_,
+    /// Changed under its mutex, by the framework, too; but for the translations, which are set once.
+    head: UnsafeCell<sys::as_>,
     /// Readers, or -1 for a writer.
     lock: AtomicI64,
     writers: AtomicUsize,
@@ -111,7 +112,7 @@ impl Process {
             a_hat: null_mut(),
         };
         let space = Box::into_raw(Box::new(Space {
-            head,
+            head: UnsafeCell::new(head),
             lock: AtomicI64::new(0),
             writers: AtomicUsize::new(0),
             claimed: AtomicU64::new(0),
@@ -119,9 +120,10 @@ impl Process {
             retries: AtomicU64::new(0),
         }));
         let hat = Box::into_raw(Box::new(Hat { space: space.expose_provenance(), ..Hat::default() }));
+        let process = Self(space);
         // SAFETY: just made.
-        unsafe { (*space).head.a_hat = hat.cast() };
-        Self(space)
+        unsafe { (*process.as_ptr()).a_hat = hat.cast() };
+        process
     }
 
     pub fn space<'a>(self) -> &'a Space {
@@ -135,7 +137,12 @@ impl Process {
 
     fn hat<'a>(self) -> &'a Hat {
         // SAFETY: made by `new`, and lives as long.
-        unsafe { &*self.space().head.a_hat.cast() }
+        unsafe { &*self.hat_ptr().cast() }
+    }
+
+    fn hat_ptr(self) -> *mut sys::hat {
+        // SAFETY: set by `new` only.
+        unsafe { (*self.as_ptr()).a_hat }
     }
 
     /// Whether the layout of its address space is kept.
@@ -184,7 +191,7 @@ impl Process {
 
     /// As as_fault.
     pub fn fault(self, addr: u64, len: u64, ty: sys::fault_type, rw: sys::seg_rw) -> i32 {
-        let (hat, end) = (self.space().head.a_hat, addr + len);
+        let (hat, end) = (self.hat_ptr(), addr + len);
         let mut over = 0;
         until(|| {
             let lock = Lock::take(self, false);
@@ -287,9 +294,10 @@ impl Process {
 
     /// Waits until pages are unlocked, as the kernel does when an operation says EAGAIN.
     fn wait_unlocked(self, lock: Lock) {
-        let contents = &raw const self.space().head.a_contents;
-        let (contents, cv) = (contents.cast_mut(), (&raw const self.space().head.a_cv).cast_mut());
-        let flags = (&raw const self.space().head.a_flags).cast_mut();
+        let head = self.as_ptr();
+        // SAFETY: lives as long as the process.
+        let (contents, cv, flags) =
+            unsafe { (&raw mut (*head).a_contents, &raw mut (*head).a_cv, &raw mut (*head).a_flags) };
         enter(contents);
         // SAFETY: the mutex is held.
         unsafe { *flags |= sys::AS_UNMAPWAIT as u8 };
@@ -303,9 +311,9 @@ impl Process {
 
     /// Whether somebody waits until pages are unlocked.
     pub fn waits_for_unlock(self) -> bool {
-        let head = &raw const self.space().head;
+        let head = self.as_ptr();
         // SAFETY: lives as long as the process; the flags are read under their mutex.
-        let contents = unsafe { &raw const (*head).a_contents }.cast_mut();
+        let contents = unsafe { &raw mut (*head).a_contents };
         enter(contents);
         // SAFETY: as above.
         let flags = unsafe { (*head).a_flags };
@@ -354,7 +362,7 @@ impl Process {
         assert_eq!(self.segments(), []);
         assert_eq!((self.ptes(), self.locks()), (vec![], 0), "translations or locks are left");
         // SAFETY: made by `new`; nobody uses them after its exit.
-        drop(unsafe { Box::from_raw(self.space().head.a_hat.cast::<Hat>()) });
+        drop(unsafe { Box::from_raw(self.hat_ptr().cast::<Hat>()) });
         // SAFETY: as above.
         drop(unsafe { Box::from_raw(self.0) });
     }
