@@ -24,6 +24,7 @@ use super::interrupt::Serving;
 use super::poison::Poison;
 use super::ranges::Ranges;
 use super::sock::Conn;
+use super::turns::Turns;
 use super::uffd::{Resolved, Uffd};
 use super::verdicts::Verdicts;
 use super::{Errno, FaultMode, Prot, proc};
@@ -57,6 +58,8 @@ pub struct Process {
     pub(super) poison: Poison,
     /// Ranges of addresses that calls in progress change.
     pub(super) ranges: Ranges,
+    /// The order in which its threads make Linux's halves of changes.
+    pub(super) turns: Turns,
     pub(super) verdicts: Verdicts,
     /// Faults that are being served.
     pub(super) serving: Mutex<Serving>,
@@ -76,6 +79,7 @@ impl Process {
             parent: Mutex::new(None),
             poison: Poison::default(),
             ranges: Ranges::default(),
+            turns: Turns::default(),
             verdicts: Verdicts::default(),
             serving: Mutex::default(),
             reframed: Mutex::default(),
@@ -229,7 +233,10 @@ impl Process {
                         self.agent(RangeOp::Protect, [want])?;
                     }
                     hat.change_to(part, want);
-                    self.resolve(hat, uffd, part.page, part.pages)?;
+                    // What is loaded is there. If Linux has dropped it by itself, the next access brings it back.
+                    for (page, pages) in hat.unloaded(part.page, part.pages) {
+                        self.resolve(hat, uffd, page, pages)?;
+                    }
                 }
                 None => {
                     self.map(&[want])?;

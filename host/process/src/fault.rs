@@ -133,9 +133,17 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
-        let hat = process.hat.lock();
-        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access))
-            && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
+        let mut hat = process.hat.lock();
+        let said = hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access));
+        said && match uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) {
+            Resolved::Present => true,
+            Resolved::Done(_) => false,
+            // The load that is to come says why it cannot be put back.
+            _ => {
+                hat.mark(page, 1, false);
+                false
+            }
+        }
     };
     // The access that the driver has refused already, and that the thread has been at ever since. It may also be a later one at the same place, if the first
     // was not there any more when it was refused; so the driver is asked again where any process can know that its answer is another by now.

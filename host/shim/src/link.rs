@@ -51,7 +51,7 @@ pub struct Got<'a> {
     pub reply: Reply<'a>,
     /// A descriptor; -1: none.
     pub fd: i32,
-    /// Result of the changes of a [`Reply::Finish`], which have been made.
+    /// Result of the changes of a [`Reply::Finish`], which have been made in their turn.
     pub finished: Result<(), i32>,
     /// An [`Upcall::Wake`] has come before the reply.
     pub woken: bool,
@@ -104,6 +104,10 @@ fn converse(
                 woken = true;
                 continue;
             }
+            FromHost::Upcall(Upcall::Await { turn }) => {
+                state::TURNS.wait(turn, sys::sleep_on);
+                continue;
+            }
             FromHost::Upcall(Upcall::Enlist) => {
                 let done = attach::attach();
                 upcall::answer(&talk, done).map_err(|_| NO_HOST)?;
@@ -117,9 +121,8 @@ fn converse(
             FromHost::Reply(reply) => reply,
         };
         let mut finished = Ok(());
-        if let Reply::Finish { pieces, .. } = reply {
-            finished = upcall::make_changes(pieces);
-            msg::send(talk.fd, &Request::Finished).map_err(|_| NO_HOST)?;
+        if let Reply::Finish { turn, pieces, .. } = reply {
+            finished = state::TURNS.take(turn, sys::sleep_on, sys::wake_all, || upcall::make_changes(pieces));
         }
         return if then(&Got { reply, fd: got.fds[0], finished, woken }) { Ok(()) } else { Err(NO_HOST) };
     }
