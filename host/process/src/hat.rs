@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Prot;
+use super::due::Due;
 
 /// A set of the pages of a run.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,8 @@ pub(super) struct Hat {
     runs: BTreeMap<u64, Run>,
     /// While a fork holds the process: what is said to be loaded is not in Linux's tables. Loads of other frames, or with other protections, wait here.
     pub frozen: Option<Vec<Part>>,
+    /// What is said to be loaded, and is when the fault that it is for ends.
+    pub due: Due,
 }
 
 impl Hat {
@@ -224,7 +227,7 @@ impl Hat {
 
     /// A copy with nothing loaded, for a child that runs.
     pub fn copy_unloaded(&self) -> Hat {
-        let mut copy = Hat { runs: self.runs.clone(), frozen: None };
+        let mut copy = Hat { runs: self.runs.clone(), ..Hat::default() };
         for run in copy.runs.values_mut() {
             run.loaded = Bits::new(run.pages);
         }

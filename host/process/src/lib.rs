@@ -50,6 +50,7 @@ mod agent;
 mod board;
 mod call;
 mod client;
+mod due;
 pub mod ending;
 pub mod failpoint;
 mod fault;
