@@ -8,6 +8,7 @@
 mod output;
 
 mod bindings;
+mod chart;
 mod check_module;
 mod fuzz;
 mod kernel_check;

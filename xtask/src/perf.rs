@@ -8,7 +8,6 @@
 //! segdev/bench/above.tsv, layer-above.tsv, own-above.tsv, ports-above.tsv and size-above.tsv, with what they cost: for them it is 1 when they cost more than that.
 
 mod build;
-mod chart;
 mod layer;
 mod measure;
 mod own;
@@ -22,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use chart::{Chart, Series};
+use crate::chart::{Chart, Series};
 use measure::{Costs, Memory};
 use reference::{Reference, SLACK, reference};
 

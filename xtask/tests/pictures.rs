@@ -28,8 +28,11 @@ fn the_pictures_show_what_they_name() {
     }
     assert!(build.status().unwrap().success(), "cargo build --bin ddi-host");
     let dir = tempfile::tempdir().unwrap();
-    let out =
-        Command::new(xtask).args(["pictures", "--no-curves", "--out"]).arg(dir.path()).output().unwrap();
+    let out = Command::new(xtask)
+        .args(["pictures", "--no-curves", "--scale", "1", "--out"])
+        .arg(dir.path())
+        .output();
+    let out = out.unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let picture = |name: &str, parts: &[&str]| {
         let svg = std::fs::read_to_string(dir.path().join(name)).unwrap();
@@ -72,8 +75,13 @@ fn the_pictures_show_what_they_name() {
     picture("fork.svg", &fork);
     let svg = picture("hysteresis.svg", &["off: ", "10 ms: ", " switches in 100 ms", ">100 ms<"]);
     assert!(svg.contains("fill-a") && svg.contains("fill-b"), "both have had the engine");
+    picture(
+        "scale-costs.svg",
+        &[">mmap, munmap<", ">fork, exit<", "<title>fork, exit at 1: ", ">microseconds<"],
+    );
+    picture("scale-memory.svg", &["<title>resident at 1: ", ">MiB<"]);
     // The ones of the documentation are of the same command.
-    for name in ["switch.svg", "fork.svg", "hysteresis.svg"] {
+    for name in ["switch.svg", "fork.svg", "hysteresis.svg", "scale-costs.svg", "scale-memory.svg"] {
         let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pictures").join(name);
         assert!(shown.is_file(), "{} is not there: cargo xtask pictures", shown.display());
     }

@@ -41,5 +41,5 @@ pub use link::Probe;
 pub use module::{InfoError, Module};
 pub use modules::{Modules, UnloadError, module_at, symbolize, variable};
 pub use probes::Fired;
-pub use published::{Region, last_loaded, region};
+pub use published::{Region, holds, last_loaded, region};
 pub use stubs::{real_data, real_function, seen_data};

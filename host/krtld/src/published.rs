@@ -103,6 +103,13 @@ pub fn region(address: usize) -> Option<Region> {
     })
 }
 
+/// Returns whether all of a range is memory of one loaded module, which then can be read. May be called in a signal handler.
+pub fn holds(range: &Range<usize>) -> bool {
+    Entry::all()
+        .filter_map(Entry::read)
+        .any(|(start, _, end, _)| start <= range.start && range.start <= range.end && range.end <= end)
+}
+
 /// Returns the name of the module that was loaded last; `None` if none is loaded. May be called in a signal handler.
 pub fn last_loaded() -> Option<&'static str> {
     let loaded = Entry::all().filter_map(|entry| Some((entry.read()?.3, entry.name.as_str())));

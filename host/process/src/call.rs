@@ -189,8 +189,12 @@ impl Call {
         }
     }
 
-    /// The same for an upcall that has no result.
+    /// The same for an upcall that has no result. It changes mappings, after the changes that other threads have been told to make.
     pub(super) fn upcall(&self, upcall: &Upcall<'_>) -> Result<(), Errno> {
+        if let Some(turn) = self.process.turns.of_others(self.tid) {
+            // An error is the next message's, too.
+            let _ = self.conn().send(&Upcall::Await { turn }, &[]);
+        }
         self.ask(upcall, |answer| matches!(answer, Answer::Done).then_some(()))
     }
 

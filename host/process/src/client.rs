@@ -24,6 +24,7 @@ use super::interrupt::Serving;
 use super::poison::Poison;
 use super::ranges::Ranges;
 use super::sock::Conn;
+use super::turns::Turns;
 use super::uffd::{Resolved, Uffd};
 use super::verdicts::Verdicts;
 use super::{Errno, FaultMode, Prot, proc};
@@ -57,6 +58,8 @@ pub struct Process {
     pub(super) poison: Poison,
     /// Ranges of addresses that calls in progress change.
     pub(super) ranges: Ranges,
+    /// The order in which its threads make Linux's halves of changes.
+    pub(super) turns: Turns,
     pub(super) verdicts: Verdicts,
     /// Faults that are being served.
     pub(super) serving: Mutex<Serving>,
@@ -76,6 +79,7 @@ impl Process {
             parent: Mutex::new(None),
             poison: Poison::default(),
             ranges: Ranges::default(),
+            turns: Turns::default(),
             verdicts: Verdicts::default(),
             serving: Mutex::default(),
             reframed: Mutex::default(),
@@ -229,7 +233,14 @@ impl Process {
                         self.agent(RangeOp::Protect, [want])?;
                     }
                     hat.change_to(part, want);
-                    self.resolve(hat, uffd, part.page, part.pages)?;
+                    // What is loaded is there. If Linux has dropped it by itself, the next access brings it back.
+                    for (page, pages) in hat.unloaded(part.page, part.pages) {
+                        if pages == 1 && hat.due.leave(self.id(), page) {
+                            hat.mark(page, 1, true);
+                            continue;
+                        }
+                        self.resolve(hat, uffd, page, pages)?;
+                    }
                 }
                 None => {
                     self.map(&[want])?;
@@ -269,6 +280,50 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// Ends the fault of a page: installs its translation if that is due, and wakes the threads that wait for it.
+    pub(super) fn end_fault(&self, uffd: &Uffd, page: u64) {
+        if !self.load_due(page, |at| uffd.resolve_and_wake(at, PAGE_SIZE)) {
+            uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
+        }
+    }
+
+    /// Installs the translation of a page by `resolve` if that is due. Returns whether `resolve` has done it.
+    pub(super) fn load_due(&self, page: u64, resolve: impl FnOnce(u64) -> Resolved) -> bool {
+        let mut hat = self.hat.lock();
+        // What a fork holds is put back at its end, and the thread waits for that.
+        let loaded =
+            hat.due.take(page) && hat.frozen.is_none() && hat.state(page).is_some_and(|(_, loaded)| loaded);
+        match loaded.then(|| resolve(page * PAGE_SIZE)) {
+            None | Some(Resolved::Present) => false,
+            Some(Resolved::Done(_)) => true,
+            Some(refused) => {
+                hat.mark(page, 1, false);
+                if matches!(refused, Resolved::Failed(_)) {
+                    hat.due.never();
+                }
+                false
+            }
+        }
+    }
+
+    /// Installs the translation of a page that another fault has loaded, or that Linux has dropped by itself. Returns whether the access needs no more than that.
+    pub(super) fn is_loaded_for(&self, uffd: &Uffd, page: u64, access: Prot) -> bool {
+        let mut hat = self.hat.lock();
+        if !hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access)) {
+            return false;
+        }
+        let due = hat.due.take(page);
+        match uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) {
+            Resolved::Present => true,
+            Resolved::Done(_) => due,
+            // The load that is to come says why it cannot be put back.
+            _ => {
+                hat.mark(page, 1, false);
+                false
+            }
+        }
     }
 
     /// Takes the translations of `npages` pages from `va` on away. When it returns, no thread of the process can use one of

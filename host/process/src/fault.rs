@@ -15,11 +15,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::access::{Fault, FaultOutcome};
+use super::due;
 use super::failpoint::fails;
 use super::interrupt::Service;
 use super::proc::{self, Place};
 use super::shared::Shared;
-use super::uffd::{Resolved, Uffd};
+use super::uffd::Uffd;
 use super::verdicts::{Doubt, Refused};
 use super::{FaultMode, Process, Prot};
 use crate::physmem::PAGE_SIZE;
@@ -110,7 +111,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let Some(uffd) = process.uffd() else { return };
     let tid = event.tid.cast_signed();
     let page = event.address / PAGE_SIZE;
-    let wake = || uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
+    let wake = || process.end_fault(uffd, page);
     let state = process.hat.lock().state(page);
     let access = match event.flags & FAULT_WRITE {
         0 if state.is_some_and(|(prot, _)| prot.contains(Prot::EXEC))
@@ -132,11 +133,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let (changes, mappings) = (process.verdicts.changes(), process.verdicts.mappings());
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
-    let loaded = {
-        let hat = process.hat.lock();
-        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access))
-            && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
-    };
+    let loaded = process.is_loaded_for(uffd, page, access);
     // The access that the driver has refused already, and that the thread has been at ever since. It may also be a later one at the same place, if the first
     // was not there any more when it was refused; so the driver is asked again where any process can know that its answer is another by now.
     let asked = shared.asked.load(Ordering::Acquire);
@@ -148,8 +145,11 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let (outcome, asked) = match known {
         _ if loaded => (FaultOutcome::Retry, asked),
         Some(Doubt { why: [signo, code, errno], .. }) => (FaultOutcome::Signal { signo, code, errno }, asked),
-        None => serve(shared, &fault),
+        None => due::serving(process.id(), page, || serve(shared, &fault)),
     };
+    if outcome != FaultOutcome::Retry {
+        process.load_due(page, |at| uffd.resolve(at, PAGE_SIZE));
+    }
     let again = service.end();
     match outcome {
         FaultOutcome::Interrupted if again && in_system_call(process, &fault) => {

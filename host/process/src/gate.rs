@@ -13,7 +13,8 @@
 //! Locking: a leaf; nothing is called with it held. It is the standard library's, as it is taken by threads that are queued to sleep in `parking_lot_core`, which must not
 //! use that meanwhile.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Prot;
+use super::due::Due;
 
 /// A set of the pages of a run.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,8 @@ pub(super) struct Hat {
     runs: BTreeMap<u64, Run>,
     /// While a fork holds the process: what is said to be loaded is not in Linux's tables. Loads of other frames, or with other protections, wait here.
     pub frozen: Option<Vec<Part>>,
+    /// What is said to be loaded, and is when the fault that it is for ends.
+    pub due: Due,
 }
 
 impl Hat {
@@ -200,6 +203,22 @@ impl Hat {
         found
     }
 
+    /// The parts of a range that are not loaded: pages, and how many.
+    pub fn unloaded(&self, page: u64, pages: u64) -> Vec<(u64, u64)> {
+        let mut found = Vec::new();
+        let mut at = page;
+        for part in self.loaded(page, pages) {
+            if part.page > at {
+                found.push((at, part.page - at));
+            }
+            at = part.page + part.pages;
+        }
+        if at < page + pages {
+            found.push((at, page + pages - at));
+        }
+        found
+    }
+
     /// Returns the protection of a page that is mapped, and whether it is loaded.
     pub fn state(&self, page: u64) -> Option<(Prot, bool)> {
         let (&start, run) = self.runs.range(..=page).next_back()?;
@@ -208,7 +227,7 @@ impl Hat {
 
     /// A copy with nothing loaded, for a child that runs.
     pub fn copy_unloaded(&self) -> Hat {
-        let mut copy = Hat { runs: self.runs.clone(), frozen: None };
+        let mut copy = Hat { runs: self.runs.clone(), ..Hat::default() };
         for run in copy.runs.values_mut() {
             run.loaded = Bits::new(run.pages);
         }
@@ -236,6 +255,8 @@ mod tests {
         hat.mark(105, 90, true);
         hat.remove(120, 10);
         assert_eq!(hat.loaded(0, 1000), [part(105, 15, 1005), part(130, 65, 1030)]);
+        assert_eq!(hat.unloaded(100, 40), [(100, 5), (120, 10)]);
+        assert_eq!(hat.unloaded(105, 15), []);
         assert_eq!(hat.parts(110, 30), [part(110, 10, 1010), part(130, 10, 1030)]);
         assert_eq!(hat.stretch(0, 1000), Some((100, 120)));
         assert_eq!(hat.state(125), None);

@@ -25,7 +25,7 @@
 //! 3. A process's `lifeline`.
 //! 4. A process's `hat`; inside it its `link` (the agent), and `reframed`.
 //! 5. A process's `serving`; inside it the state of one fault.
-//! 6. Leaves: a process's gate, poison, verdicts and `parent`; the free list of physical memory; the board's writer; the list of supervisors.
+//! 6. Leaves: a process's gate, poison, turns, verdicts and `parent`; the free list of physical memory; the board's writer; the list of supervisors.
 //!
 //! Waits end by events. The few intervals at which something is looked at are where Linux has no event; each says what rests on it (how soon, or what is said) and why
 //! nothing else does.
@@ -50,6 +50,7 @@ mod agent;
 mod board;
 mod call;
 mod client;
+mod due;
 pub mod ending;
 pub mod failpoint;
 mod fault;
@@ -72,6 +73,7 @@ mod server;
 mod shared;
 mod sock;
 mod supervise;
+mod turns;
 mod uffd;
 mod verdicts;
 mod watch;

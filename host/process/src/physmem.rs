@@ -3,7 +3,7 @@
 //! Frames are given out in contiguous runs, zero-filled, and given back to Linux when freed. The first MiB is never given out, as on a PC. Behind the frames the
 //! file continues as a *void*, which never has pages: mappings whose frames are not known yet refer to it.
 //!
-//! Locking: one leaf lock protects the free list; any context that may block.
+//! Locking: one leaf lock protects the free list; any context that may block. Whether a frame has an owner can be asked without it, as every load does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -67,7 +67,8 @@ const NAME: &std::ffi::CStr = ddi_wire::MEMORY_NAME;
 ///
 /// # Invariants
 /// `map` is a mapping of the first `pages` pages of `file`. `file` does not shrink. A
-/// frame has an owner or is in one of the free runs, and is empty there unless it is among the touched ones. Processes map the frames, too: their contents may change at any
+/// frame has an owner or is in one of the free runs, and is empty there unless it is among the touched ones. A bit of `owned` is set only while its frame has an owner;
+/// it is changed under the lock. Processes map the frames, too: their contents may change at any
 /// time, so no reference to them is made, and holders of a frame's address use it as [`store`] and [`load`] do.
 #[derive(Debug)]
 pub struct PhysMem {
@@ -75,6 +76,8 @@ pub struct PhysMem {
     map: Mapping,
     pages: u64,
     free: Mutex<Free>,
+    /// A bit for each frame.
+    owned: Box<[AtomicU64]>,
     /// Free frames are inaccessible in the host's mapping.
     guard: AtomicBool,
 }
@@ -143,7 +146,15 @@ impl PhysMem {
         let first = if pages > 2 * LEGACY.end { LEGACY.end } else { 1 };
         let runs = BTreeMap::from([(first, pages - first)]);
         let free = Free { runs, pages: pages - first, touched: BTreeSet::new() };
-        Ok(Arc::new(PhysMem { file, map, pages, free: Mutex::new(free), guard: AtomicBool::new(false) }))
+        let owned = (0..pages.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Ok(Arc::new(PhysMem {
+            file,
+            map,
+            pages,
+            free: Mutex::new(free),
+            owned,
+            guard: AtomicBool::new(false),
+        }))
     }
 
     /// Allocates `npages` contiguous zero-filled frames, the first a multiple of `align` frames. `None`: no such run is free, `npages` is 0, or `align`
@@ -160,6 +171,7 @@ impl PhysMem {
         let pfn = {
             let mut free = self.free.lock();
             let pfn = free.take(npages, align, &within)?;
+            self.set_owned(pfn, npages, true);
             let touched: Vec<u64> = free.touched.range(pfn..pfn + npages).copied().collect();
             for page in touched {
                 free.touched.remove(&page);
@@ -177,7 +189,13 @@ impl PhysMem {
 
     /// Takes the numbers of `npages` contiguous frames without their memory. [`free`](Self::free) gives them back.
     pub fn reserve(&self, npages: u64) -> Option<u64> {
-        if npages == 0 { None } else { self.free.lock().take(npages, 1, &(0..u64::MAX)) }
+        if npages == 0 {
+            return None;
+        }
+        let mut free = self.free.lock();
+        let pfn = free.take(npages, 1, &(0..u64::MAX))?;
+        self.set_owned(pfn, npages, true);
+        Some(pfn)
     }
 
     /// Frees `npages` frames from `pfn` on. No translation to them may be left: later contents are another owner's.
@@ -191,6 +209,7 @@ impl PhysMem {
         assert!(pfn >= 1 && pfn + npages <= self.pages, "page frames {pfn:#x}+{npages:#x} do not exist");
         let mut free = self.free.lock();
         free.give(pfn, npages);
+        self.set_owned(pfn, npages, false);
         // Under the lock: the run must be empty before it is allocated again.
         self.punch(pfn, npages);
         self.protect(pfn, npages, MprotectFlags::empty());
@@ -202,17 +221,40 @@ impl PhysMem {
         if npages == 0 || pfn.checked_add(npages).is_none_or(|end| end > self.pages) {
             return false;
         }
+        if self.is_owned(pfn, npages) {
+            return true;
+        }
         let mut free = self.free.lock();
         let end = pfn + npages;
         let from = free.runs.range(..=pfn).next_back().map_or(pfn, |(&at, _)| at);
         let runs = free.runs.range(from..end).map(|(&at, &n)| at.max(pfn)..(at + n).min(end));
         let unowned: Vec<u64> = runs.flatten().collect();
-        if unowned.is_empty() && pfn >= LEGACY.end {
-            return true;
-        }
         free.touched.extend(unowned);
         // Contents that there are stay.
         self.fallocate(FallocateFlags::empty(), pfn, npages).is_ok()
+    }
+
+    /// The word of `owned` with a frame's bit, and the bit.
+    fn owner(&self, pfn: u64) -> (&AtomicU64, u64) {
+        (&self.owned[(pfn / 64) as usize], 1 << (pfn % 64))
+    }
+
+    /// Notes under the lock whether frames have an owner.
+    fn set_owned(&self, pfn: u64, npages: u64, owned: bool) {
+        for (word, bit) in (pfn..pfn + npages).map(|pfn| self.owner(pfn)) {
+            if owned {
+                word.fetch_or(bit, Ordering::Release)
+            } else {
+                word.fetch_and(!bit, Ordering::Release)
+            };
+        }
+    }
+
+    /// Returns whether all of these frames have an owner. Their memory is there then, but for those that are only reserved.
+    fn is_owned(&self, pfn: u64, npages: u64) -> bool {
+        (pfn..pfn + npages)
+            .map(|pfn| self.owner(pfn))
+            .all(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
     }
 
     /// Empties frames without an owner.
@@ -321,6 +363,19 @@ mod tests {
         assert_eq!(mem.alloc_within(1, 1, 1501..1502), Some(1501));
         // SAFETY: the frame is allocated.
         assert_eq!(unsafe { mem.ptr(1501).read() }, 0);
+    }
+
+    #[test]
+    fn a_load_of_frames_that_have_an_owner_waits_for_no_lock() {
+        let mem = PhysMem::new(2048 * PAGE_SIZE).unwrap();
+        let pfn = mem.alloc(100, 1).unwrap();
+        let reserved = mem.reserve(3).unwrap();
+        {
+            let _free = mem.free.lock();
+            assert!(mem.touch(pfn, 100) && mem.touch(reserved, 3));
+        }
+        mem.free(pfn, 70);
+        assert!(!mem.is_owned(pfn + 69, 2) && mem.is_owned(pfn + 70, 30));
     }
 
     #[test]

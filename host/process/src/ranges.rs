@@ -1,5 +1,5 @@
-//! Ranges of a process's addresses that calls are changing. A change has two halves, the kernel's and Linux's, and the second comes when the thread
-//! has its reply: of two changes of the same pages, the later one begins when both halves of the earlier one are made.
+//! Ranges of a process's addresses that calls are changing. A change has two halves, the kernel's and Linux's: of two changes of the same pages, the later one begins
+//! when the kernel's half of the earlier one is made. Linux's halves then follow in the same order ([`super::turns`]).
 //!
 //! Locking: one mutex, a leaf. A range is held across the drivers' callbacks, as the kernel holds an address space's lock; whoever holds one waits for
 //! no other.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddi_wire::{Buffer, HEAD_MAX, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
+use ddi_wire::{Buffer, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::access::{Fault, FaultOutcome};
@@ -126,20 +126,23 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
         let deferred = call.take_deferred();
-        if !deferred.is_empty() {
-            if !finish_with(call, answer, &deferred) {
-                return;
-            }
-            continue;
-        }
-        drop(inside);
-        let sent = match answer {
-            Ok(given) => given.send(call.conn()),
-            Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]),
+        let sent = if deferred.is_empty() {
+            drop(inside);
+            send(call, answer)
+        } else {
+            // Other threads' forks and changes see that the turn is given.
+            finish(call, answer, &deferred)
         };
         if sent.is_err() {
             return;
         }
+    }
+}
+
+fn send(call: &Call, answer: Answer) -> std::io::Result<()> {
+    match answer {
+        Ok(given) => given.send(call.conn()),
+        Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]),
     }
 }
 
@@ -153,32 +156,18 @@ fn changes(request: &Request<'_>) -> Option<(u64, u64)> {
     }
 }
 
-/// Replies to a call whose last changes of the address space are the thread's to make; false: the thread is gone.
-fn finish_with(call: &Call, answer: Answer, deferred: &[MapPiece]) -> bool {
+/// Replies to a call whose last changes of the address space are the thread's to make.
+fn finish(call: &Call, answer: Answer, deferred: &[MapPiece]) -> std::io::Result<()> {
     let reply = match answer {
         Ok(Given::Plain(reply)) if deferred.len() <= Items::<MapPiece>::MOST => reply,
-        given => {
+        answer => {
             call.carry_out(deferred);
-            return match given {
-                Ok(given) => given.send(call.conn()).is_ok(),
-                Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]).is_ok(),
-            };
+            return send(call, answer);
         }
     };
     let addr = if let Reply::Mapped { addr } = reply { addr } else { 0 };
-    let finish = Reply::Finish { addr, pieces: Items::of(deferred) };
-    if call.conn().send(&finish, &[]).is_err() {
-        return false;
-    }
-    let mut buf = [0; HEAD_MAX];
-    while let Some(got) = call.next(&mut buf) {
-        match Request::decode(&buf[..got.len]) {
-            Ok(Request::Finished) => return true,
-            Ok(Request::Interrupt) => {}
-            _ => return false,
-        }
-    }
-    false
+    let pieces = Items::of(deferred);
+    call.process().turns.give(call.tid(), |turn| call.conn().send(&Reply::Finish { addr, turn, pieces }, &[]))
 }
 
 fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
@@ -283,7 +272,6 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
         | Request::Thread { .. }
         | Request::Child { .. }
         | Request::Forked { .. }
-        | Request::Finished
         | Request::Interrupt => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -468,7 +456,8 @@ fn fork(call: &Call, alone: bool, stack: u64) -> Answer {
         let line = line.insert(ours);
         let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
         watched.map_err(|_| Errno(libc::ENOMEM))?;
-        Ok(Given::Connection(Reply::Child { child: child.id() }, theirs))
+        let turn = parent.turns.last();
+        Ok(Given::Connection(Reply::Child { child: child.id(), turn }, theirs))
     });
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());

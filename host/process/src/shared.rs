@@ -2,12 +2,12 @@
 //!
 //! Locking: the maps of processes, opens and lines each have a lock of their own, never held while the kernel above runs.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::board::Board;
 use super::flight::Leave;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ddi_wire::{HEAD_MAX, MESSAGE_MAX, Message, Patience, Sink};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg,
 };
 
 use super::failpoint::fails;
@@ -41,6 +41,16 @@ impl Sink for Encoded {
     }
 }
 
+/// Makes a system call that sends until no signal interrupts it.
+fn again(mut call: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<()> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            r => return r.map(drop).map_err(Into::into),
+        }
+    }
+}
+
 impl Conn {
     pub fn new(fd: OwnedFd) -> Conn {
         Conn { fd, patience: Patience::new() }
@@ -63,18 +73,16 @@ impl Conn {
         }
         let mut head = Encoded(Vec::with_capacity(HEAD_MAX));
         message.encode(&mut head).map_err(io::Error::other)?;
+        if fds.is_empty() && message.tail().is_empty() {
+            return again(|| send(&self.fd, &head.0, SendFlags::NOSIGNAL));
+        }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(io::Error::other("too many descriptors"));
         }
         let iov = [IoSlice::new(&head.0), IoSlice::new(message.tail())];
-        loop {
-            match sendmsg(&self.fd, &iov, &mut control, SendFlags::NOSIGNAL) {
-                Err(rustix::io::Errno::INTR) => {}
-                r => return r.map(drop).map_err(Into::into),
-            }
-        }
+        again(|| sendmsg(&self.fd, &iov, &mut control, SendFlags::NOSIGNAL))
     }
 
     /// Receives a message into `buf`. `None` when the other end is gone.

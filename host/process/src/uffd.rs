@@ -54,6 +54,11 @@ impl Uffd {
         self.act(uffd::IOCTL_CONTINUE, uffd::DONT_WAKE, start, len)
     }
 
+    /// The same, and wakes the threads that wait for one of the pages if it is [`Resolved::Done`].
+    pub fn resolve_and_wake(&self, start: u64, len: u64) -> Resolved {
+        self.act(uffd::IOCTL_CONTINUE, 0, start, len)
+    }
+
     /// Makes accesses to a page fail (`EFAULT` in system calls, otherwise `SIGBUS`), and wakes the threads that wait for it.
     pub fn poison(&self, page: u64) -> bool {
         self.act(uffd::IOCTL_POISON, 0, page, PAGE_SIZE) == Resolved::Done(PAGE_SIZE)
@@ -119,7 +124,7 @@ impl Resolver {
         while !stop.load(Ordering::Relaxed) {
             let mut fds = [PollFd::new(&self.0.fd, PollFlags::IN)];
             if poll(&mut fds, Some(&patience)).is_ok() && self.0.read(&mut event) == 1 {
-                self.0.act(uffd::IOCTL_CONTINUE, 0, event[0].address & !(PAGE_SIZE - 1), PAGE_SIZE);
+                self.0.resolve_and_wake(event[0].address & !(PAGE_SIZE - 1), PAGE_SIZE);
             }
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! Locking: two leaves; neither is held while the other is taken.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::Prot;
 use super::proc::Place;

@@ -184,10 +184,8 @@ impl Watch {
         // What is done about an event may bring out another: a child that introduced itself may be dead already.
         for _ in 0..16 {
             let jobs = self.collect(shared);
-            // epoll_wait without a time limit may miss what is there while another thread looks at the same instance (it
-            // asks the list without a lock); poll asks with the lock held.
-            let idle = jobs.is_empty() && !self.is_ready();
-            run(jobs);
+            let idle = jobs.is_none();
+            run(jobs.unwrap_or_default());
             let others = if patient { self.wait_for_others() } else { Others::None };
             // Patience lasts once, however many events there are that only the busy ones can deal with.
             patient &= others != Others::Busy;
@@ -197,19 +195,24 @@ impl Watch {
         }
     }
 
-    /// Fetches events and claims what they ask for.
-    fn collect(&self, shared: &Arc<Shared>) -> Vec<(u64, Job)> {
+    /// Fetches events and claims what they ask for; `None`: nothing has happened.
+    fn collect(&self, shared: &Arc<Shared>) -> Option<Vec<(u64, Job)>> {
         let _collect = self.collect.lock();
+        // epoll_wait without a time limit may miss what is there while another thread looks at the same instance (it
+        // asks the list without a lock); poll asks with the lock held.
+        if !self.is_ready() {
+            return None;
+        }
         let mut events = Vec::with_capacity(64);
         let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now)).is_err() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let jobs = events.iter().filter_map(|e| {
             let (data, flags) = (e.data, e.flags);
             shared.claim(Key::from_u64(data.u64()), flags.contains(epoll::EventFlags::IN))
         });
-        jobs.map(|job| (self.begin(), job)).collect()
+        Some(jobs.map(|job| (self.begin(), job)).collect())
     }
 
     /// Waits for jobs that others have begun, as long as patience lasts.

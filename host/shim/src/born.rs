@@ -25,6 +25,7 @@ pub fn born(leash: i32) {
     state::SIGNALS.set((-1, 0));
     state::PINNED.reset();
     state::Change::forget();
+    state::TURNS.reset();
     state::PINNING.1.store(0, Ordering::SeqCst);
     epoll::born();
     dirs::born();

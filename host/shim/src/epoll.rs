@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ddi_wire::PollItem;
 
+use crate::link::News;
 use crate::poll::{limits, wait};
 use crate::real::fail;
 use crate::scratch::Scratch;
@@ -174,7 +175,7 @@ fn wait_for(
     let r: Result<usize, i32> = (|| loop {
         let n = asked(set, all_items, places);
         let answers = &mut all_answers[..n];
-        let (_, line) = if n > 0 { link::poll(&all_items[..n], answers, user)? } else { (0, -1) };
+        let (_, news) = if n > 0 { link::poll(&all_items[..n], answers, user)? } else { (0, News::Unheard) };
         let found = report(set, answers, places, to);
         let rest = &mut to[found..];
         let mut natively = 0;
@@ -187,7 +188,7 @@ fn wait_for(
             return Ok(found + natively);
         }
         let mut fds = [libc::pollfd { fd: set, events: libc::POLLIN, revents: 0 }; 2];
-        if !wait(&mut fds, line, end, mask.unwrap_or(user))? {
+        if !wait(&mut fds, news, end, mask.unwrap_or(user))? {
             return Ok(0);
         }
     })();

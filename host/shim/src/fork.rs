@@ -52,12 +52,16 @@ fn before() -> Result<(), i32> {
     let request = Request::Fork { alone: alone(), stack: (&raw const place) as u64 };
     // First, as making a connection needs the lock.
     let r = link::request(&request, &[], true, |got| match got.reply {
-        Reply::Child { child } => Some((child, got.fd)),
+        Reply::Child { child, turn } => Some((child, got.fd, turn)),
         _ => None,
     });
+    if let Ok((.., turn)) = r {
+        // Changes of other threads that the host has made: the child is to have them.
+        state::TURNS.wait(turn, sys::sleep_on);
+    }
     state::SETUP.lock();
     match r {
-        Ok((child, leash)) => {
+        Ok((child, leash, _)) => {
             LEASH.store(state::adopt(leash), Ordering::Relaxed);
             CHILD.store(child, Ordering::Relaxed);
             Ok(())

@@ -51,8 +51,10 @@ pub struct Got<'a> {
     pub reply: Reply<'a>,
     /// A descriptor; -1: none.
     pub fd: i32,
-    /// Result of the changes of a [`Reply::Finish`], which have been made.
+    /// Result of the changes of a [`Reply::Finish`], which have been made in their turn.
     pub finished: Result<(), i32>,
+    /// An [`Upcall::Wake`] has come before the reply.
+    pub woken: bool,
 }
 
 /// Of all threads of the process.
@@ -92,12 +94,20 @@ fn converse(
     then: Then<'_>,
 ) -> Result<(), i32> {
     msg::send_with(talk.fd, request, talk.buf, fds).map_err(|_| NO_HOST)?;
+    let mut woken = false;
     loop {
         let got = next(&mut talk, cloexec, held)?;
         let bytes = talk.buf.get(..got.len).unwrap_or_default();
         let reply = match FromHost::decode(bytes).map_err(|_| NO_HOST)? {
-            // Meant for a poll(2) that is over.
-            FromHost::Upcall(Upcall::Wake) => continue,
+            // Meant for this request, or for a poll(2) that is over.
+            FromHost::Upcall(Upcall::Wake) => {
+                woken = true;
+                continue;
+            }
+            FromHost::Upcall(Upcall::Await { turn }) => {
+                state::TURNS.wait(turn, sys::sleep_on);
+                continue;
+            }
             FromHost::Upcall(Upcall::Enlist) => {
                 let done = attach::attach();
                 upcall::answer(&talk, done).map_err(|_| NO_HOST)?;
@@ -111,11 +121,10 @@ fn converse(
             FromHost::Reply(reply) => reply,
         };
         let mut finished = Ok(());
-        if let Reply::Finish { pieces, .. } = reply {
-            finished = upcall::make_changes(pieces);
-            msg::send(talk.fd, &Request::Finished).map_err(|_| NO_HOST)?;
+        if let Reply::Finish { turn, pieces, .. } = reply {
+            finished = state::TURNS.take(turn, sys::sleep_on, sys::wake_all, || upcall::make_changes(pieces));
         }
-        return if then(&Got { reply, fd: got.fds[0], finished }) { Ok(()) } else { Err(NO_HOST) };
+        return if then(&Got { reply, fd: got.fds[0], finished, woken }) { Ok(()) } else { Err(NO_HOST) };
     }
 }
 
@@ -252,9 +261,19 @@ pub fn fault(addr: u64, access: u32, code: u64, user: u64) -> Result<Verdict, i3
     Ok(verdict)
 }
 
-/// Polls devices, for a thread that has its signals blocked. Fills `answers`. Returns how many have events, and the connection on which the host reports
-/// changes (-1 if there is none, and the caller must poll at intervals).
-pub fn poll(items: &[PollItem], answers: &mut [PollItem], user: u64) -> Result<(u64, i32), i32> {
+/// How a thread that has found no device ready learns of changes.
+#[derive(Clone, Copy)]
+pub enum News {
+    /// The host has reported one while it was asked, before its reply: the thread polls again at once.
+    Come,
+    /// The host reports them on this connection.
+    On(i32),
+    /// The host cannot report any: the thread polls at intervals.
+    Unheard,
+}
+
+/// Polls devices, for a thread that has its signals blocked. Fills `answers`. Returns how many have events, and how the thread learns of changes.
+pub fn poll(items: &[PollItem], answers: &mut [PollItem], user: u64) -> Result<(u64, News), i32> {
     if items.len() > Items::<PollItem>::MOST || who() == Who::Guest {
         return Err(libc::EINVAL);
     }
@@ -262,14 +281,15 @@ pub fn poll(items: &[PollItem], answers: &mut [PollItem], user: u64) -> Result<(
     let nested = state::BUSY.get();
     let mut held = Some(Held::new(user));
     let request = Request::Poll { items: Items::of(items) };
-    let mut ready = 0;
+    let (mut ready, mut woken) = (0, false);
     send_request(&request, &[], true, &mut held, &mut |got| {
         let Reply::Ready { count, items } = got.reply else { return false };
         answers.iter_mut().zip(items.iter()).for_each(|(to, item)| *to = item);
-        ready = count;
+        (ready, woken) = (count, got.woken);
         true
     })?;
-    Ok((ready, line::of_thread().filter(|_| !nested).unwrap_or(-1)))
+    let line = line::of_thread().filter(|_| !nested);
+    Ok((ready, if woken { News::Come } else { line.map_or(News::Unheard, News::On) }))
 }
 
 /// Takes what the host has sent to a thread that waits in poll(2).

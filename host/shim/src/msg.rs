@@ -31,6 +31,14 @@ pub fn send<'a>(fd: i32, message: &impl Message<'a>) -> Result<(), i32> {
 pub fn send_with<'a>(fd: i32, message: &impl Message<'a>, room: &mut [u8], fds: &[i32]) -> Result<(), i32> {
     let mut out = Cursor::new(room);
     message.encode(&mut out).map_err(|_| libc::EMSGSIZE)?;
+    let flags = libc::MSG_NOSIGNAL as u64;
+    if fds.is_empty() && message.tail().is_empty() {
+        let bytes = out.bytes();
+        // SAFETY: the bytes are valid for reads.
+        return again(|| unsafe {
+            sys::call(libc::SYS_sendto, [fd as u64, bytes.as_ptr() as u64, bytes.len() as u64, flags, 0, 0])
+        });
+    }
     let part =
         |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut iov = [part(out.bytes()), part(message.tail())];
@@ -45,10 +53,14 @@ pub fn send_with<'a>(fd: i32, message: &impl Message<'a>, room: &mut [u8], fds: 
         header.msg_control = (&raw mut control).cast();
         header.msg_controllen = 16 + (4 * n).next_multiple_of(8);
     }
-    let a = [fd as u64, (&raw const header) as u64, libc::MSG_NOSIGNAL as u64, 0, 0, 0];
+    // SAFETY: the header and all that it points to are valid for reads.
+    again(|| unsafe { sys::call(libc::SYS_sendmsg, [fd as u64, (&raw const header) as u64, flags, 0, 0, 0]) })
+}
+
+/// Makes a system call until no signal interrupts it.
+fn again(mut call: impl FnMut() -> Result<u64, i32>) -> Result<(), i32> {
     loop {
-        // SAFETY: the header and all that it points to are valid for reads.
-        match unsafe { sys::call(libc::SYS_sendmsg, a) } {
+        match call() {
             Err(libc::EINTR) => {}
             r => return r.map(drop),
         }

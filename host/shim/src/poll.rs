@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use ddi_wire::{Items, PollItem};
 
+use crate::link::News;
 use crate::real::fail;
 use crate::scratch::Scratch;
 use crate::signals::{low_mask, with_low_mask};
@@ -42,10 +43,14 @@ pub fn native(fds: &mut [PollFd], limit: Option<u64>, mask: Option<u64>) -> Resu
     usize::try_from(n).map_err(|_| crate::real::errno())
 }
 
-/// Waits with nothing ready: for the descriptors, and for a word of the host's on `line` (-1: a while). `Ok(false)`: the time is up.
-pub fn wait(fds: &mut [PollFd], line: i32, deadline: Option<u64>, mask: u64) -> Result<bool, i32> {
+/// Waits with nothing ready: for the descriptors, and for news of the devices. With [`News::Come`] it only takes signals. `Ok(false)`: the time is up.
+pub fn wait(fds: &mut [PollFd], news: News, deadline: Option<u64>, mask: u64) -> Result<bool, i32> {
     let left = deadline.map(|end| end.saturating_sub(sys::now()));
-    let limit = if line < 0 { Some(left.map_or(SLICE, |l| l.min(SLICE))) } else { left };
+    let (line, limit) = match news {
+        News::Come => (-1, Some(0)),
+        News::On(line) => (line, left),
+        News::Unheard => (-1, Some(left.map_or(SLICE, |l| l.min(SLICE)))),
+    };
     if let Some(last) = fds.last_mut() {
         *last = PollFd { fd: line, events: libc::POLLIN, revents: 0 };
     }
@@ -53,7 +58,11 @@ pub fn wait(fds: &mut [PollFd], line: i32, deadline: Option<u64>, mask: u64) -> 
     if fds.last().is_some_and(|last| last.revents != 0) {
         link::woken();
     }
-    Ok(n > 0 || line < 0 && deadline.is_none_or(|end| sys::now() < end))
+    Ok(match news {
+        News::Come => true,
+        News::On(_) => n > 0,
+        News::Unheard => n > 0 || deadline.is_none_or(|end| sys::now() < end),
+    })
 }
 
 /// Returns whether any of the descriptors may be a device.
@@ -88,8 +97,8 @@ fn mixed(fds: &mut [PollFd], deadline: Option<u64>, mask: Option<u64>) -> Result
         natives[n] = PollFd { fd: -1, events: 0, revents: 0 };
         let ready = if devices < n { native(natives, Some(0), None)? } else { 0 };
         let answers = &mut all_answers[..devices];
-        let (found, line) =
-            if devices > 0 { link::poll(&all_items[..devices], answers, user)? } else { (0, -1) };
+        let (found, news) =
+            if devices > 0 { link::poll(&all_items[..devices], answers, user)? } else { (0, News::Unheard) };
         if ready > 0 || found > 0 || deadline.is_some_and(|end| sys::now() >= end) {
             for (f, native) in fds.iter_mut().zip(natives.iter()) {
                 f.revents = native.revents;
@@ -99,7 +108,7 @@ fn mixed(fds: &mut [PollFd], deadline: Option<u64>, mask: Option<u64>) -> Result
             }
             return Ok(ready + found as usize);
         }
-        if !wait(natives, line, deadline, mask.unwrap_or(user))? {
+        if !wait(natives, news, deadline, mask.unwrap_or(user))? {
             fds.iter_mut().for_each(|f| f.revents = 0);
             return Ok(0);
         }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
-use ddi_wire::{FaultMode, FaultPolicy};
+use ddi_wire::{FaultMode, FaultPolicy, Turns};
 
 use crate::line::Line;
 use crate::sys::{self, Lock};
@@ -128,6 +128,9 @@ impl Drop for Change {
         CHANGES.1.fetch_add(1, Ordering::SeqCst);
     }
 }
+
+/// Order of changes of the mappings.
+pub static TURNS: Turns = Turns::new();
 
 thread_local! {
     /// This thread's connection.

@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
 
 /// A type of which any bytes are a value, zeroes included.
 ///
@@ -328,12 +329,28 @@ pub fn complain(text: &[u8]) {
     let _ = unsafe { call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
 }
 
+/// Waits on a word or wakes threads that wait on it.
+fn futex(word: &AtomicU32, op: i32, value: u64) {
+    // SAFETY: the word lives as long as the call.
+    let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as u64, op as u64, value, 0, 0, 0]) };
+}
+
+/// Sleeps until the word, if it has this value, is woken; may return early.
+pub fn sleep_on(word: &AtomicU32, value: u32) {
+    futex(word, libc::FUTEX_WAIT, value.into());
+}
+
+/// Wakes all threads that sleep on the word.
+pub fn wake_all(word: &AtomicU32) {
+    futex(word, libc::FUTEX_WAKE, i32::MAX as u64);
+}
+
 /// A lock for short sections; usable in a signal handler only where it cannot be held by the interrupted code.
-pub struct Lock(core::sync::atomic::AtomicU32);
+pub struct Lock(AtomicU32);
 
 impl Lock {
     pub const fn new() -> Lock {
-        Lock(core::sync::atomic::AtomicU32::new(0))
+        Lock(AtomicU32::new(0))
     }
 
     pub fn lock(&self) {
@@ -342,20 +359,14 @@ impl Lock {
             return;
         }
         while self.0.swap(2, Acquire) != 0 {
-            self.futex(libc::FUTEX_WAIT, 2);
+            futex(&self.0, libc::FUTEX_WAIT, 2);
         }
     }
 
     pub fn unlock(&self) {
         if self.0.swap(0, core::sync::atomic::Ordering::Release) == 2 {
-            self.futex(libc::FUTEX_WAKE, 1);
+            futex(&self.0, libc::FUTEX_WAKE, 1);
         }
-    }
-
-    fn futex(&self, op: i32, value: u64) {
-        let at = core::ptr::from_ref(&self.0) as u64;
-        // SAFETY: waits on a word, or wakes who waits; the word lives meanwhile.
-        let _ = unsafe { call(libc::SYS_futex, [at, op as u64, value, 0, 0, 0]) };
     }
 
     /// Releases the lock in a forked child, where no thread holds it.

@@ -43,7 +43,12 @@ pub fn serve(talk: &mut Talk<'_>, len: usize) -> Result<(), i32> {
         Upcall::Protect { ranges } => space::protect(ranges),
         Upcall::Pin { addr, len, offset, prot } => space::pin(addr, len, memory, offset, prot),
         // An agent's, and what the connection itself sees to.
-        Upcall::Zap { .. } | Upcall::Enlist | Upcall::Ping | Upcall::Exit | Upcall::Wake => Err(libc::ENOSYS),
+        Upcall::Zap { .. }
+        | Upcall::Enlist
+        | Upcall::Ping
+        | Upcall::Exit
+        | Upcall::Await { .. }
+        | Upcall::Wake => Err(libc::ENOSYS),
     };
     answer(talk, done)
 }

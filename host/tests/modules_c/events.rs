@@ -12,6 +12,7 @@ tests!(
     poll_asks_the_driver,
     a_driver_without_poll_makes_poll_fail,
     pollwakeup_wakes_from_every_context,
+    a_wakeup_while_devices_are_asked_is_not_lost,
     a_poll_ends_by_signal_close_and_time,
     select_asks_the_driver,
     epoll_asks_the_driver,
@@ -26,6 +27,7 @@ const CALLS: u32 = 0x7d05;
 const FAIL: u32 = 0x7d06;
 const MODE: u32 = 0x7d07;
 const ANYYET: u32 = 0x7d08;
+const DURING: u32 = 0x7d09;
 
 const IN: i16 = libc::POLLIN;
 const OUT: i16 = libc::POLLOUT;
@@ -149,6 +151,30 @@ fn client_of_pollwakeup_wakes_from_every_context() {
     until(|| ioctl(fd, CALLS, 0).unwrap() > calls);
     set(fd, SET, 8);
     assert_eq!(waiter.join().unwrap(), (Ok(1), vec![libc::POLLERR]));
+}
+
+fn a_wakeup_while_devices_are_asked_is_not_lost() {
+    run::passes("events", half!(client_of_a_wakeup_while_devices_are_asked_is_not_lost));
+}
+/// The first device of a list is asked, and is not ready. It becomes ready while the second one is asked: before the reply to the process.
+fn client_of_a_wakeup_while_devices_are_asked_is_not_lost() {
+    let fd = open("/dev/events0");
+    let both = [(fd, IN), (fd, libc::POLLPRI)];
+    set(fd, LATER, 1);
+    assert_eq!(poll(&both, -1), (Ok(1), vec![IN, 0]), "of two requests for one device, both count");
+    set(fd, QUIET, 0);
+    set(fd, DURING, 1);
+    assert_eq!(poll(&both, -1), (Ok(1), vec![IN, 0]));
+    set(fd, QUIET, 0);
+    // SAFETY: no memory is involved.
+    let set_fd = unsafe { libc::epoll_create1(0) };
+    // SAFETY: as above.
+    let other = unsafe { libc::dup(fd) };
+    for (fd, events) in [(fd, libc::EPOLLIN), (other, libc::EPOLLPRI)] {
+        assert_eq!(epoll_add(set_fd, libc::EPOLL_CTL_ADD, fd, events, events as u64), Ok(()));
+    }
+    set(fd, DURING, 1);
+    assert_eq!(epoll_wait(set_fd, -1), [(libc::EPOLLIN as u32, libc::EPOLLIN as u64)]);
 }
 
 fn a_poll_ends_by_signal_close_and_time() {

@@ -287,13 +287,18 @@ fn a_machine_that_stays_up_shows_who_faults_while_it_happens() {
         .unwrap();
     let (mut told, mut line) = (BufReader::new(faults.stdout.take().unwrap()), String::new());
     told.read_line(&mut line).unwrap();
-    let (status, out, err) = host(&["top", "--root", root, "-i", "0.2", "-c", "2"]);
-    assert_eq!((status, err.as_str()), (0, ""), "{out}");
-    let blocks: Vec<&str> = out.trim_end().split("\n\n").collect();
-    assert_eq!(blocks.len(), 2, "{out}");
-    // Names come from /proc: the process is older than the recording.
-    assert!(blocks[1].contains(" modules_c") && blocks[1].contains("  chain0 0x1000"), "{out}");
-    assert!(!out.contains('\x1b'), "{out}");
+    let look = || {
+        let (status, out, err) = host(&["top", "--root", root, "-i", "0.2", "-c", "2"]);
+        assert_eq!((status, err.as_str()), (0, ""), "{out}");
+        let blocks: Vec<&str> = out.trim_end().split("\n\n").collect();
+        assert_eq!(blocks.len(), 2, "{out}");
+        assert!(!out.contains('\x1b'), "{out}");
+        // Names come from /proc: the process is older than the recording.
+        (blocks[1].contains(" modules_c") && blocks[1].contains("  chain0 0x1000"), out)
+    };
+    // On a busy machine the process may not run at all while it is looked at.
+    let looks: Vec<(bool, String)> = (0..20).map(|_| look()).take_while(|(seen, _)| !seen).collect();
+    assert!(looks.len() < 20, "{looks:?}");
     drop(faults.stdin.take());
     assert!(faults.wait().unwrap().success());
 

@@ -32,6 +32,8 @@ pub const DISARM: u64 = 10;
 pub const TURN: u64 = 11;
 /// The next fault fails so many milliseconds after it was asked about.
 pub const FAIL_LATE: u64 = 12;
+/// The next fault is served for so many milliseconds after it has loaded its page.
+pub const STAY: u64 = 13;
 
 /// What the device counts.
 #[derive(Debug, Default)]
@@ -80,6 +82,7 @@ pub struct TestKernel {
     fork_errno: AtomicU64,
     fault_signal: AtomicU64,
     fail_late: AtomicU64,
+    stay: AtomicU64,
     next: AtomicU64,
     sleepers: Arc<(Mutex<()>, Condvar)>,
     pub turns: Turns,
@@ -129,6 +132,7 @@ impl TestKernel {
             fork_errno: AtomicU64::new(0),
             fault_signal: AtomicU64::new(0),
             fail_late: AtomicU64::new(0),
+            stay: AtomicU64::new(0),
             next: AtomicU64::new(1),
             sleepers: Arc::default(),
             turns: Turns::default(),
@@ -233,6 +237,7 @@ impl Kernel for TestKernel {
             }
             REFUSE_FORK => self.fork_errno.store(arg, Ordering::SeqCst),
             FAIL_LATE => self.fail_late.store(arg, Ordering::SeqCst),
+            STAY => self.stay.store(arg, Ordering::SeqCst),
             FAIL_FAULTS => {
                 self.fault_signal.store(arg, Ordering::SeqCst);
                 self.unload_all();
@@ -378,7 +383,9 @@ impl Kernel for TestKernel {
             return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 1, errno: 0 };
         };
         let pfn = self.first + (m.offset + (page - va)) / PAGE_SIZE;
-        match fault.process.load(page, 1, pfn, m.prot) {
+        let loaded = fault.process.load(page, 1, pfn, m.prot);
+        std::thread::sleep(std::time::Duration::from_millis(self.stay.swap(0, Ordering::SeqCst)));
+        match loaded {
             Ok(()) => FaultOutcome::Retry,
             Err(_) => FaultOutcome::Signal { signo: libc::SIGBUS, code: 2, errno: 0 },
         }

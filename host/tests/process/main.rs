@@ -170,6 +170,7 @@ const CASES: &[Case] = &[
     ("nonsense", false, host::nonsense),
     part!("map", 0),
     part!("unload", 0),
+    part!("load-and-stay", 0),
     part!("stat", 0),
     part!("read-write", 0),
     part!("fork", 0),

@@ -1,5 +1,7 @@
 //! Parts that clients play: mappings and what becomes of them.
 
+use std::time::{Duration, Instant};
+
 use crate::client::*;
 use crate::kernel;
 
@@ -7,6 +9,7 @@ use crate::kernel;
 pub const PARTS: &[Part] = &[
     ("map", mapping),
     ("unload", unload),
+    ("load-and-stay", load_and_stay),
     ("munmap-parts", munmap_parts),
     ("mprotect", mprotect),
     ("replace", replace),
@@ -45,6 +48,38 @@ fn unload() {
         check("faults", faults(fd), round);
         check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
     }
+}
+
+/// Reads a word in a thread of its own; returns when its fault, the device's number `fault`, has loaded the page and is served for a while yet.
+fn read_slowly(fd: i32, word: *mut u64, fault: u64) -> std::thread::JoinHandle<u64> {
+    check("ioctl", ioctl(fd, kernel::STAY, 1500), 0);
+    let word = word as usize;
+    // SAFETY: within a mapping that is there as long as the process.
+    let reader = std::thread::spawn(move || unsafe { (word as *const u64).read_volatile() });
+    while faults(fd) < fault {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    reader
+}
+
+/// What a driver has loaded is there, also while the fault is still being served; what it has unloaded meanwhile is not there afterwards.
+fn load_and_stay() {
+    let fd = open();
+    let m = map(fd, 4, 0);
+    let reader = read_slowly(fd, m.word(1), 1);
+    let from = Instant::now();
+    m.set(1, 7);
+    let quick = from.elapsed() < Duration::from_millis(1000);
+    check("another thread's access", (quick, faults(fd)), (true, 1));
+    // Linux wakes all that wait for a page: the store may come before or after the load.
+    check("the word", reader.join().is_ok_and(|word| [0, 7].contains(&word)), true);
+    check("its page", (m.get(1), faults(fd)), (7, 1));
+    let reader = read_slowly(fd, m.word(2), 2);
+    check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+    check("the word", reader.join().ok(), Some(0));
+    check("faults of a page that was unloaded", faults(fd), 3);
+    check("faults of a page that was unloaded before", (m.get(1), faults(fd)), (7, 4));
 }
 
 fn munmap_parts() {

@@ -14,6 +14,7 @@ mod code;
 mod message;
 mod patience;
 mod signal;
+mod turns;
 pub mod uffd;
 
 pub use code::{Cursor, Error, Item, Items, Message, Sink};
@@ -23,6 +24,7 @@ pub use message::{
 };
 pub use patience::Patience;
 pub use signal::{FailedAccess, SignalInfo};
+pub use turns::Turns;
 
 /// Bytes of a page.
 pub const PAGE_SIZE: u64 = 4096;

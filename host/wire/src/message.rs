@@ -361,8 +361,6 @@ messages! {
             /// `O_*`.
             flags: i32,
         },
-        /// Reports that what a [`Reply::Finish`] asked for has been done, or has failed. No reply.
-        Finished = 32,
         /// Asks why a system call of the thread has failed with `EFAULT`. [`Reply::Refusal`].
         Refused = 33 {
             /// Address of its buffer.
@@ -449,10 +447,12 @@ messages! {
             /// Address.
             addr: u64,
         },
-        /// The request has been served but for changes that the thread makes itself; then it sends [`Request::Finished`].
+        /// The request has been served but for changes that the thread makes itself, in its turn.
         Finish = 108 {
             /// Result of an mmap; 0 for others.
             addr: u64,
+            /// Number of these changes among those of the process, counted from 1 and modulo 2^32: they are made when those before them are.
+            turn: u32,
             /// The changes.
             pieces: Items<'a, MapPiece>,
         },
@@ -467,6 +467,8 @@ messages! {
         Child = 110 {
             /// The child's number.
             child: u64,
+            /// Turn (of [`Reply::Finish`]) that was given last: the fork waits until it is over.
+            turn: u32,
         },
         /// Result of a poll.
         Ready = 111 {
@@ -580,6 +582,11 @@ messages! {
             addr: u64,
             /// Length in bytes.
             len: u64,
+        },
+        /// Waits until a turn (of [`Reply::Finish`]) is over, before changes that come next. No answer.
+        Await = 53 {
+            /// The turn.
+            turn: u32,
         },
         /// A device that the thread polls may be ready. No answer.
         Wake = 62,

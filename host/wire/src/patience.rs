@@ -1,5 +1,6 @@
 //! Polling for a message before sleeping, which saves the wakeup where replies are prompt. On a machine whose processors are busy a poll finds nothing and takes
-//! time from the sender, so waits that found nothing make the next ones sleep at once.
+//! time from the sender, so waits that found nothing make the next ones sleep at once. What is there at the first poll says nothing about that: on one processor
+//! the sender may have run in between.
 //!
 //! Locking: none. The count may be shared by threads: a lost change makes one wait longer or shorter.
 
@@ -7,8 +8,8 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Polls of one wait.
 const POLLS: u32 = 40;
-/// Waits that sleep at once after [`MISSES`] in a row that polled and found nothing.
-const PAUSE: u32 = 64;
+/// Waits that sleep at once after more than [`MISSES`] in a row that polled and found nothing. The next one then shows whether polling is of use again.
+const PAUSE: u32 = 256;
 /// See [`PAUSE`].
 const MISSES: u32 = 2;
 
@@ -26,13 +27,15 @@ impl Patience {
     pub fn poll<R>(&self, mut poll: impl FnMut() -> Option<R>) -> Option<R> {
         let before = self.0.load(Relaxed);
         if before > MISSES {
-            self.0.store(if before == MISSES + 1 { 0 } else { before - 1 }, Relaxed);
+            self.0.store(before - 1, Relaxed);
             return None;
         }
-        for _ in 0..POLLS {
+        for n in 0..POLLS {
             let found = poll();
             if found.is_some() {
-                self.0.store(0, Relaxed);
+                if n > 0 {
+                    self.0.store(0, Relaxed);
+                }
                 return found;
             }
             core::hint::spin_loop();
@@ -66,7 +69,12 @@ mod tests {
         for _ in 0..PAUSE {
             assert_eq!(wait(&patience, 1), 0);
         }
-        assert_eq!(wait(&patience, 3), 3, "and then it polls again");
+        assert_eq!(wait(&patience, 1), 1, "and then it polls again");
+        assert_eq!(wait(&patience, u32::MAX), POLLS, "which shows more than the wait before it");
+        assert_eq!(wait(&patience, 3), 0);
+        (1..PAUSE).for_each(|_| _ = wait(&patience, 1));
+        assert_eq!(wait(&patience, 3), 3);
         assert_eq!(wait(&patience, u32::MAX), POLLS);
+        assert_eq!(wait(&patience, 3), 3, "one that finds nothing is not enough");
     }
 }

@@ -1,11 +1,12 @@
 //! `cargo xtask pictures`: the pictures of the documentation, from runs that it makes: a context switch step by step, a fork with contexts, hysteresis off
-//! and on, and the curves of `cargo xtask perf`.
+//! and on, what the host costs beside many processes, and the curves of `cargo xtask perf`.
 //!
 //! The processes are those of ddi-host's demo. What a picture shows is what the trace of its run says; times differ from run to run.
 
 mod bench;
 mod fork;
 mod hysteresis;
+mod scale;
 mod switch;
 
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub struct Args {
     /// The directory for the curves.
     #[arg(long, default_value = "docs/perf")]
     curves: PathBuf,
+    /// Most processes beside which the host is measured.
+    #[arg(long, default_value_t = 1000, value_name = "PROCESSES")]
+    scale: usize,
     /// Draw no curves, which need valgrind.
     #[arg(long, conflicts_with = "curves")]
     no_curves: bool,
@@ -57,6 +61,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     put("switch.svg", switch::draw(&bench)?)?;
     put("fork.svg", fork::draw(&bench)?)?;
     put("hysteresis.svg", hysteresis::draw(&bench)?)?;
+    let [costs, memory] = scale::draw(&bench.host, args.scale)?;
+    put("scale-costs.svg", costs)?;
+    put("scale-memory.svg", memory)?;
     if !args.no_curves {
         perf::draw_curves(&crate::root().join(&args.curves))?
             .iter()

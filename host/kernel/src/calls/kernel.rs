@@ -3,7 +3,6 @@
 //! Implements [`ddi_process::Kernel`]. Errors and flags are translated here: drivers speak illumos, processes Linux. Every entry point runs
 //! in the context of the calling process ([`client::run`]); no lock of this module is held while one does.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::{Arc, LazyLock};
 
@@ -12,6 +11,7 @@ use ddi_process::{
 };
 use ddi_sys::{EINTR, EINVAL, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
 use parking_lot::RwLock;
+use rustc_hash::FxHashMap as HashMap;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
 use crate::board::{log, report};

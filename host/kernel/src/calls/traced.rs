@@ -3,7 +3,7 @@
 //! Locking: leaf locks, held for look-ups. None is held while the kernel below runs.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +13,7 @@ use ddi_process::{
 };
 use ddi_trace::{Access, Actor, Event, Outcome, UNKNOWN};
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::kern::nodes::{self, Node};
 use crate::kern::{opens, traced};

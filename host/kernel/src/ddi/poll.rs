@@ -94,8 +94,12 @@ pub(crate) fn look(
         }
         let mut heads = STATE.heads.lock();
         let entry = heads.entry(head as usize).or_default();
-        entry.waiters.retain(|(_, w)| !w.is_over() && w != waker);
-        entry.waiters.push((asked.cast_unsigned(), waker.clone()));
+        entry.waiters.retain(|(_, w)| !w.is_over());
+        // A poll may name a device twice, for different events.
+        match entry.waiters.iter_mut().find(|(_, w)| w == waker) {
+            Some((wanted, _)) => *wanted |= asked.cast_unsigned(),
+            None => entry.waiters.push((asked.cast_unsigned(), waker.clone())),
+        }
         if edges && entry.stamp == 0 {
             entry.stamp = before;
         }

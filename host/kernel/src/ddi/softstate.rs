@@ -3,7 +3,7 @@
 //! ddi_get_soft_state may be called in any context: a readers/writer lock that is held for a look-up only.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{c_int, c_void};
 use std::hash::Hash;
 use std::ptr::null_mut;
@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use ddi_sys::ddi_soft_state_bystr;
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::args::{Argument, InOut, Object, Out, Owned, Text};
 use crate::board::report;

@@ -4,13 +4,14 @@
 //! driver's memory; it is read anew for each call, as the kernel does.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use ddi_sys::{cb_ops, dev_ops};
 use parking_lot::RwLock;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::nodes::{self, Attached, Node};
 use super::thread::{self, Context};

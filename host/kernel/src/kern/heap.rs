@@ -6,7 +6,7 @@
 //! Locking: sharded leaf mutexes around the book.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ddi_process::mapping::Mapping;
 use ddi_process::physmem::{PAGE_SIZE, load};
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap as HashMap;
 use rustix::mm::{MprotectFlags, ProtFlags};
 
 use super::trace::Trace;

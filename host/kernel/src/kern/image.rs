@@ -12,11 +12,12 @@ use ddi_sys::{behind_as_2023, behind_cpu, behind_pid, behind_proc_2023, behind_t
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
+/// `LEN` bytes at a fixed address, aligned as the kernel's allocator aligns most structures. That is what malloc(3) gives, without the search for a place that
+/// a larger alignment costs for each mapping.
 ///
 /// # Invariants
 /// The bytes are written word by word through raw pointers, by the host and by drivers; there are no references to them, and the host reads none.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub struct Image<const LEN: usize>(UnsafeCell<[u8; LEN]>);
 
 // SAFETY: the invariant: volatile stores of words; a torn read is the driver's affair, exactly as with the kernel's own structures.

@@ -6,7 +6,7 @@
 //! Locking: each node has leaf locks for what can change; none is held while driver code runs.
 
 use std::any::Any;
-use std::collections::HashMap;
+
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use ddi_sys::dev_info_t;
 use ddi_system::props::{List, Property};
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 
 /// A register set: physical memory of the simulated device, or its configuration space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,14 @@
 //! Locking: one lock protects the tables; it is not held while driver code runs.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{EIO, ENXIO, OTYP_CHR, OTYP_LYR, cred_t};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::board::log;
 use crate::kern::cred::Cred;

@@ -1,10 +1,12 @@
 //! Reads a driver's memory at an address that may be wrong.
 //!
 //! A table of entry points, a linkage or a string is read here before it is used, so that a pointer that leads nowhere becomes a report that
-//! names it. Locking: none; any context.
+//! names it. What lies in a module, or in the program with its linked-in drivers, is there; about other memory Linux is asked. Locking: none; any context.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use ddi_sys::{
     cb_ops, dev_ops, devmap_callback_ctl, kstat_intr_t, kstat_io_t, kstat_named_t, kstat_timer_t, modldrv,
@@ -81,6 +83,12 @@ pub fn string(address: usize, most: usize) -> Option<Vec<u8>> {
 /// # Safety
 /// `to` has room for `len` bytes.
 unsafe fn copy(from: usize, to: *mut u8, len: usize) -> bool {
+    let range = from..from.saturating_add(len);
+    if ddi_krtld::holds(&range) || program().iter().any(|part| contains(part, &range)) {
+        // SAFETY: memory that can be read, of a module that is loaded or of the program, by the check; the caller's promise for `to`.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, len) };
+        return true;
+    }
     let local = libc::iovec { iov_base: to.cast::<c_void>(), iov_len: len };
     let remote = libc::iovec { iov_base: from as *mut c_void, iov_len: len };
     let pid = std::process::id().cast_signed();
@@ -96,6 +104,39 @@ unsafe fn copy(from: usize, to: *mut u8, len: usize) -> bool {
     // SAFETY: the driver's promise of its own pointer; the caller's for `to`.
     unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, len) };
     true
+}
+
+/// Returns whether one range holds all of another.
+fn contains(part: &Range<usize>, range: &Range<usize>) -> bool {
+    part.start <= range.start && range.end <= part.end
+}
+
+/// The parts of this program's own image that can be read. They stay where they are as long as it runs.
+fn program() -> &'static [Range<usize>] {
+    static PARTS: OnceLock<Vec<Range<usize>>> = OnceLock::new();
+
+    /// Takes the first object, which is the program.
+    unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> libc::c_int {
+        // SAFETY: dl_iterate_phdr(3) passes an object's description.
+        let info = unsafe { &*info };
+        // SAFETY: the vector that `program` has passed, and uses again afterwards.
+        let found = unsafe { &mut *found.cast::<Vec<Range<usize>>>() };
+        // SAFETY: the object's headers, as many as it says.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        let read = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0);
+        found.extend(read.map(|header| {
+            let start = (info.dlpi_addr + header.p_vaddr) as usize;
+            start..start + header.p_memsz as usize
+        }));
+        1
+    }
+
+    PARTS.get_or_init(|| {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        // SAFETY: the function is as dl_iterate_phdr(3) asks, and the vector lives until it returns.
+        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
+        found
+    })
 }
 
 /// Returns whether modules may be made to call the function at `address`: NULL, code of a module or a function of the host's.

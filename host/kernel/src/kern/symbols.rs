@@ -5,9 +5,8 @@
 //!
 //! Locking: one lock, a leaf.
 
-use std::collections::HashMap;
-
 use parking_lot::RwLock;
+use rustc_hash::FxHashMap as HashMap;
 
 /// One entry of the symbol table.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@
 //! Images are written when what they show has changed, before the driver is called, and never read. Locking: one lock round each table of
 //! what stays for ever (contexts, softlocks, vnodes), a leaf.
 
-use std::collections::HashMap;
 use std::mem::offset_of;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap as HashMap;
 use segdev::{MapFlags, Segment, Sharing};
 
 use super::cookie::user;
@@ -70,7 +70,10 @@ mod sdp {
 
 /// Returns the address of `segdev_ops` where drivers see it; 0 before the symbols have been added.
 fn segdev_ops() -> usize {
-    symbols::find("segdev_ops").map_or(0, |symbol| ddi_krtld::seen_data(symbol.address.0 as usize))
+    static AT: OnceLock<usize> = OnceLock::new();
+    let find = || Some(symbols::find("segdev_ops")?.address.0 as usize);
+    let at = AT.get().copied().or_else(|| find().map(|at| *AT.get_or_init(|| at)));
+    at.map_or(0, ddi_krtld::seen_data)
 }
 
 impl SegmentImages {

@@ -3,13 +3,14 @@
 //! Locking: the table of clients is behind one lock, held for look-ups only.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_process::{self, Process, Sleeper};
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 use segdev::UmemKind;
 use segdev::space::AddressSpace;
 

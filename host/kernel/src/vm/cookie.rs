@@ -4,12 +4,13 @@
 //! ([`super::behind`]), which some drivers read. The host follows a cookie only after looking it up, so a stale one is detected. Locking:
 //! one lock protects the table, and is held for look-ups.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use ddi_sys::devmap_callback_ctl;
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 use segdev::{HandleInfo, Prot, Segment, Umem as _};
 
 use super::behind::{SegmentImages, Shared};

@@ -3,13 +3,14 @@
 //! A cookie is the address of an image of the kernel's structure; it is looked up before it is followed. The memory itself
 //! is freed when the cookie is freed and the last mapping removed. Locking: one lock protects the table of cookies, a leaf.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem::offset_of;
 use std::sync::{Arc, LazyLock};
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::behind_umem;
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap as HashMap;
 use segdev::{Pfn, UmemKind};
 
 use super::frames;

@@ -81,7 +81,6 @@ fn requests_survive_their_encoding() {
         Request::Forked { child: 1, pid: 2 } => Fixed,
         Request::Poll { items: Items::of(POLLED) } => List,
         Request::SetFlags { open: 1, flags: 2 } => Fixed,
-        Request::Finished => Fixed,
         Request::Refused { addr: 1, len: 2 } => Fixed,
         Request::Control { control: Control::Advise, addr: 1, len: 2, argument: 3 } => Fixed,
         Request::Incore { addr: 1, len: 2, vec: 3 } => Fixed,
@@ -100,9 +99,9 @@ fn replies_survive_their_encoding() {
         Reply::Offset { offset: 3 } => Fixed,
         Reply::Node { major: 1, minor: 2, mode: 3, uid: 4, gid: 5, flags: 6 } => Fixed,
         Reply::Mapped { addr: 3 } => Fixed,
-        Reply::Finish { addr: 3, pieces: Items::of(PIECES) } => List,
+        Reply::Finish { addr: 3, turn: u32::MAX, pieces: Items::of(PIECES) } => List,
         Reply::Stretch { start: 3, end: 4 } => Fixed,
-        Reply::Child { child: 3 } => Fixed,
+        Reply::Child { child: 3, turn: 4 } => Fixed,
         Reply::Ready { count: 3, items: Items::of(POLLED) } => List,
         Reply::Retry { idle: true } => Fixed,
         Reply::Signal { signo: 1, code: 2, errno: 3 } => Fixed,
@@ -127,6 +126,7 @@ fn upcalls_survive_their_encoding() {
         Upcall::Enlist => Fixed,
         Upcall::Pin { addr: 1, len: 2, offset: 3, prot: 4 } => Fixed,
         Upcall::Clear { addr: 1, len: 2 } => Fixed,
+        Upcall::Await { turn: 1 } => Fixed,
         Upcall::Wake => Fixed,
     }
 }
