@@ -6,7 +6,6 @@
 
 use core::cell::{Cell, OnceCell};
 use core::ffi::{c_int, c_void};
-use core::hint;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -162,8 +161,7 @@ unsafe fn accessed_otherwise<D: Device>(
         return unsafe { locked(dhp, pvt, off, len, kind, rw) };
     }
     let Some(slot) = early::<D>(dhp, true) else { return Errno::EFAULT.raw() };
-    // One deep, for now there is a pointer: so that what looks for recursion need not see any, it is called as the framework does.
-    let again = hint::black_box(again);
+    // One deep: now there is a pointer.
     // SAFETY: the caller's.
     unsafe { again(dhp, slot.as_ptr().cast(), off, len, kind, rw) }
 }

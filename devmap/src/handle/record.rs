@@ -48,7 +48,7 @@ pub(crate) type Switch =
 /// The greatest number of engines.
 pub(crate) const ENGINES: usize = 8;
 
-/// One mapping; what its [`Handle`]s refer to.
+/// One mapping; what its [`Handle`](super::Handle)s refer to.
 ///
 /// # Invariants
 /// `cookie` is a handle that devmap(9E) was called with, or a callback, or null. While the mapping is live the framework has it, and with the lock held its unmap
