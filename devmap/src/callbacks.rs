@@ -448,7 +448,7 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     unsafe { pvt2.write(second.into_raw().as_ptr().cast()) };
 }
 
-/// What an unmap after which something remains begins with: the mapping, and the driver's data, taken out of it.
+/// Begins an unmap after which something remains: the mapping, and the driver's data, taken out of it.
 ///
 /// # Safety
 /// In the unmap callback of this handle, whose private pointer it is; each place is null or the framework's.

@@ -76,7 +76,7 @@ impl Kept {
         }
     }
 
-    /// What is rare. User or kernel context: allocates.
+    /// The rare state, in a box. User or kernel context: allocates.
     #[cold]
     pub(super) fn boxed(rare: Rare) -> Kept {
         used::Rarities::is_needed();
@@ -126,7 +126,7 @@ impl Kept {
         used::Rarities::is_used() && self.tag() == RARE
     }
 
-    /// What is rare, if there is any.
+    /// The rare state, if there is any.
     pub(super) fn look(&self) -> Option<&Rare> {
         // SAFETY: by the invariant it is such.
         self.is_rare().then(|| unsafe { &*self.pointer().cast::<Rare>() })

@@ -560,7 +560,7 @@ impl Record {
         self.leave_behind(rest);
     }
 
-    /// What a cut leaves behind of a mapping that an engine serves alone has to ask for it: nothing of it is loaded.
+    /// Part of a mapping that a cut leaves behind. If an engine serves it alone, it has to ask for that: nothing of it is loaded.
     #[inline(always)]
     fn leave_behind(&self, rest: &Record) {
         if used::Owners::is_used() && self.place() == links::Place::Alone {

@@ -154,7 +154,7 @@ impl State {
         mem::replace(&mut self.kept, Kept::NOTHING)
     }
 
-    /// What is rare. User or kernel context: may allocate.
+    /// The rare state, made if there is none. User or kernel context: may allocate.
     #[cold]
     pub(super) fn rare(&mut self) -> &mut Rare {
         self.kept.rare()
