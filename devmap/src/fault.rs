@@ -286,7 +286,7 @@ unsafe fn ask_in_a_crowd(head: *mut Head<'_>, run: Run) -> Result<Served, Errno>
     answered(unsafe { (*head).result }, code)
 }
 
-/// What is to be done when the framework has answered with this code the thread that had the seat.
+/// Ends a switch of the thread that had the seat, when the framework has answered with this code and it is not simply done. Returns the result of the access.
 ///
 /// # Safety
 /// As of [`ask_carefully`].

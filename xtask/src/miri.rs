@@ -30,7 +30,7 @@ struct Part {
     tests: Tests,
     pointers: Pointers,
     leaks: Leaks,
-    /// What of it CI runs, if anything.
+    /// The tests of it that CI runs, if any.
     quick: Option<Tests>,
 }
 
@@ -42,7 +42,7 @@ enum Tests {
     With(&'static [&'static str]),
 }
 
-/// What may become a pointer.
+/// Rule of what may become a pointer.
 #[derive(Clone, Copy)]
 enum Pointers {
     /// Only a pointer.

@@ -2,6 +2,9 @@
 //!
 //! Locking: its state is behind the mutex of its instance's mappings; see the [module](super).
 
+mod cuts;
+mod translations;
+
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
@@ -18,17 +21,13 @@ use super::kept::{Before, Place};
 use super::parts::Live;
 use super::state::{Is, State, Target};
 use crate::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU64, AtomicUsize};
-use crate::errno::{Errno, Error, error};
-use crate::frame::{Asked, Routine};
+use crate::frame::Routine;
 use crate::links;
 use crate::mapped::{Lists, Mapped};
 use crate::memory::Memory;
-use crate::page;
 use crate::probe;
 use crate::threads::Threads;
 use crate::used::{self, Part as _};
-
-const UNLOAD: &str = "devmap_unload(9F)";
 
 /// The instance that a mapping is of, as its record knows it; the beginning of an [`Instance`](crate::instance::Instance).
 pub(crate) struct Home {
@@ -139,21 +138,6 @@ impl DerefMut for Held<'_> {
         // SAFETY: as in `deref`, and this is borrowed mutably.
         unsafe { &mut *self.record.state.get() }
     }
-}
-
-/// Engines serve mappings alone.
-#[cold]
-fn owners_are_needed() {
-    used::Owners::is_needed();
-    used::Unloads::is_needed();
-}
-
-/// Gives the lock back of a mapping that cannot have its engine.
-#[cold]
-#[inline(never)]
-fn not_taken(state: Held<'_>) -> Errno {
-    drop(state);
-    Errno::EIO
 }
 
 impl Record {
@@ -488,248 +472,6 @@ impl Record {
         // SAFETY: nobody else has a reference.
         let state = unsafe { self.state.get().read() };
         state.kept.release();
-    }
-
-    /// The head has been unmapped, so many bytes.
-    #[inline(always)]
-    pub(crate) fn cut_head(&self, cookie: sys::devmap_cookie_t, gone: usize) {
-        let mut state = self.lock();
-        state.start = state.start.wrapping_add_unsigned(gone as u64);
-        let (offset, len) = self.range();
-        self.offset.store(offset.wrapping_add(gone as u64), Relaxed);
-        self.len.store(len.wrapping_sub(gone), Relaxed);
-        self.cut(state, cookie);
-    }
-
-    /// The tail has been unmapped, so many bytes.
-    #[inline(always)]
-    pub(crate) fn cut_tail(&self, cookie: sys::devmap_cookie_t, gone: usize) {
-        let state = self.lock();
-        self.len.store(self.len.load(Relaxed).wrapping_sub(gone), Relaxed);
-        self.cut(state, cookie);
-    }
-
-    /// After a cut, which has left something of the mapping.
-    ///
-    /// Somebody may have unloaded this mapping between the framework's cut and the callback that tells us of it, and
-    /// so have missed a part: if nothing should be loaded, it is unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
-    #[inline(always)]
-    fn cut(&self, state: Held<'_>, cookie: sys::devmap_cookie_t) {
-        self.cookie.store(cookie, Relaxed);
-        if state.is != Is::LIVE {
-            return self.cut_otherwise(state);
-        }
-        // SAFETY: the lock is held.
-        if used::Unloads::is_used() && !unsafe { self.is_touched_now() } {
-            self.unload_again();
-        }
-    }
-
-    /// Unloads what should not be loaded.
-    #[inline(always)]
-    fn unload_again(&self) {
-        if !self.unload_from(self.offset()) {
-            self.unload_by_halves();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn cut_otherwise(&self, mut state: Held<'_>) {
-        if used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched() {
-            self.unload_now(state.is.contains(Is::UNSEEN));
-        }
-        state.is |= Is::LIVE;
-        if state.is_stale() {
-            self.freshen(state);
-        }
-    }
-
-    /// The middle of a mapping that has nothing special, and is locked, has been unmapped: it is so long now; `rest` is the new one behind the cut.
-    #[inline(always)]
-    pub(crate) fn shorten(&self, _: &State, cookie: sys::devmap_cookie_t, len: usize, rest: &Record) {
-        self.len.store(len, Relaxed);
-        self.cookie.store(cookie, Relaxed);
-        // SAFETY: the lock is held.
-        let touched = unsafe { self.is_touched_now() };
-        rest.loaded.store(touched, Relaxed);
-        if !touched && used::Unloads::is_used() {
-            self.unload_again();
-            rest.unload_again();
-        }
-        self.leave_behind(rest);
-    }
-
-    /// Part of a mapping that a cut leaves behind. If an engine serves it alone, it has to ask for that: nothing of it is loaded.
-    #[inline(always)]
-    fn leave_behind(&self, rest: &Record) {
-        if used::Owners::is_used() && self.place() == links::Place::Alone {
-            rest.unload_now(false);
-        }
-    }
-
-    /// The middle has been unmapped: this mapping is so long now; `rest` is the new one behind the cut, a copy that nobody has yet, which joins the others. See [`cut`](Record::cut).
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn cut_middle(
-        &self,
-        cookie: sys::devmap_cookie_t,
-        len: usize,
-        (rest, behind): (NonNull<Record>, sys::devmap_cookie_t),
-    ) {
-        let state = self.lock();
-        self.len.store(len, Relaxed);
-        let missed = used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched();
-        // SAFETY: the caller's, which lives.
-        let new = unsafe { rest.as_ref() };
-        new.loaded.store(self.is_touched(), Relaxed);
-        // SAFETY: of the same instance, as a copy is.
-        let mut state = unsafe { state.other(new) };
-        let is_stale = new.activate(&mut state, behind);
-        if missed {
-            new.unload_now(state.is.contains(Is::UNSEEN));
-        }
-        self.leave_behind(new);
-        self.mapped().join(state.lists(), rest);
-        new.set_place(links::Place::Ring);
-        let old = if is_stale { new.refresh(&mut state) } else { None };
-        // SAFETY: of the same instance.
-        let state = unsafe { state.other(self) };
-        self.cut(state, cookie);
-        drop(old);
-    }
-
-    /// Refreshes a mapping that is live.
-    #[cold]
-    fn freshen(&self, mut state: Held<'_>) {
-        let old = self.refresh(&mut state);
-        drop(state);
-        drop(old);
-    }
-
-    /// Loads translations for a fault; the caller is in the access callback of this mapping, which is live. Gives the lock back.
-    #[inline(always)]
-    pub(crate) fn load(&self, state: Held<'_>, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
-        #[cold]
-        #[inline(never)]
-        fn failed(code: sys::faultcode_t) -> Errno {
-            Errno::from_fault(code)
-        }
-        self.loaded.store(true, Relaxed);
-        let cookie = self.cookie();
-        probe::load(cookie, start, len);
-        // SAFETY: in the access callback, so the handle lives and its address space is held (devmap_load(9F)).
-        let code = unsafe { sys::devmap_load(cookie, start, len, sys::DEVMAP_ACCESS, rw) };
-        if code != 0 {
-            drop(state);
-            return Err(failed(code));
-        }
-        drop(state);
-        Ok(())
-    }
-
-    /// As [`load`](Record::load), of a mapping that its engine is to serve alone: takes it from the one that it serves, with what that has loaded, and calls `switch` before anything is loaded.
-    #[inline(always)]
-    pub(crate) fn load_alone(
-        &self,
-        state: Held<'_>,
-        asked: &Asked<'_, Borrowed>,
-        switch: impl FnOnce() -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        let owner = &asked.engine.owner;
-        let old = owner.load(Relaxed).cast::<Record>();
-        if !ptr::eq(old, self) {
-            // SAFETY: null, or an owner, which is in the ring of this instance; that is locked.
-            match unsafe { old.as_ref() } {
-                None => owners_are_needed(),
-                Some(old) => {
-                    // SAFETY: the lock is held.
-                    let is_touched = unsafe { old.is_touched_now() };
-                    if is_touched {
-                        if !old.unload_from(old.offset()) && !old.unload_by_halves() {
-                            return Err(not_taken(state));
-                        }
-                        old.loaded.store(false, Relaxed);
-                    }
-                }
-            }
-            if let Err(errno) = switch() {
-                owner.store(ptr::null_mut(), Relaxed);
-                return Err(errno);
-            }
-            owner.store(ptr::from_ref(self).cast_mut().cast(), Relaxed);
-            self.set_place(links::Place::Alone);
-        }
-        self.load(state, asked.offset as i64, asked.len, asked.rw)
-    }
-
-    /// Unloads everything, if there may be anything.
-    #[inline]
-    pub(crate) fn unload(&self, state: &State) -> Result<(), Error> {
-        if self.is_touched() { self.unload_touched(state) } else { Ok(()) }
-    }
-
-    /// As [`unload`](Record::unload), of what may have something.
-    #[inline]
-    pub(crate) fn unload_touched(&self, state: &State) -> Result<(), Error> {
-        self.change();
-        if !state.is.contains(Is::LIVE) || self.unload_now(state.is.contains(Is::UNSEEN)) {
-            return Ok(());
-        }
-        Err(error!(Errno::EIO, UNLOAD, "the framework refused"))
-    }
-
-    /// Unloads part of it.
-    pub(super) fn unload_range(&self, state: &State, offset: u64, len: usize) -> Result<(), Error> {
-        if !state.is.contains(Is::LIVE) || !self.is_touched() {
-            return Ok(());
-        }
-        self.change();
-        let Some((start, len)) = self.clamp(offset, len) else { return Ok(()) };
-        let cookie = self.cookie();
-        probe::unload(cookie, start, len);
-        // SAFETY: the handle lives, see `retire`.
-        let code = unsafe { sys::devmap_unload(cookie, start, len) };
-        if code == 0 { Ok(()) } else { Err(error!(Errno::EIO, UNLOAD, "the framework refused")) }
-    }
-
-    /// Unloads from `at` to the end of the mapping, as long as it may be now.
-    fn unload_from(&self, at: u64) -> bool {
-        let cookie = self.cookie();
-        probe::unload(cookie, at as i64, 0);
-        // SAFETY: the handle lives, see `retire`. An offset of the mapping, so within 2^63. Length 0 is "to the end".
-        let code = unsafe { sys::devmap_unload(cookie, at as i64, 0) };
-        code == 0
-    }
-
-    /// Unloads everything. The mapping is live. `unseen`: something may be loaded again at once.
-    ///
-    /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the
-    /// callback that will tell us waits for our lock: what stays is found by halving.
-    fn unload_now(&self, unseen: bool) -> bool {
-        let done = self.unload_from(self.offset()) || self.unload_by_halves();
-        if done {
-            self.loaded.store(unseen, Relaxed);
-        }
-        done
-    }
-
-    #[cold]
-    fn unload_by_halves(&self) -> bool {
-        let (offset, len) = self.range();
-        let page = page::size() as u64;
-        let mut done = false;
-        let (mut low, mut high) = (0, (len as u64).checked_div(page).unwrap_or(0));
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.unload_from(offset.saturating_add(middle * page)) {
-                done = true;
-                high = middle;
-            } else {
-                low = middle;
-            }
-        }
-        done
     }
 
     /// From now on accesses fail.

@@ -126,20 +126,3 @@ fn engines_serve_one_each() {
     assert!(!switched(made[0], 2));
     assert!(switched(made[1], 0));
 }
-
-#[test]
-fn threads_take_it_from_each_other() {
-    let (_kernel, dev) = probe();
-    behave(Behaviour::Alone);
-    let (first, second) = (map(dev, 0, LEN), map(dev, 0, LEN));
-    std::thread::scope(|scope| {
-        for handle in [first, second, first, second] {
-            scope.spawn(move || {
-                for _ in 0..crate::rounds(50) {
-                    touch(handle, 0, sys::DEVMAP_WRITE).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(loaded(first) + loaded(second), 1, "one owner at the end");
-}

@@ -53,7 +53,7 @@ pub struct Plan {
     pub keep_no_handles: bool,
     /// The engine of mappings.
     pub engine: usize,
-    /// What the device cannot be switched for, of `Behaviour::Alone`.
+    /// Error with which `Behaviour::Alone` fails to switch the device.
     pub switch: Option<Errno>,
     /// Children may do at most this.
     pub lower_child: Option<Protection>,

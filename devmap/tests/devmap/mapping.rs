@@ -139,20 +139,24 @@ fn a_switch_takes_the_translations_of_the_others() {
 }
 
 #[test]
-fn two_threads_switch_at_once() {
+fn threads_switch_at_once() {
     let (_kernel, dev) = probe();
-    behave(Behaviour::Switch);
-    let (first, second) = (map(dev, 0, LEN), map(dev, 0, LEN));
-    std::thread::scope(|scope| {
-        for handle in [first, second, first, second] {
-            scope.spawn(move || {
-                for _ in 0..crate::rounds(50) {
-                    touch(handle, 0, sys::DEVMAP_WRITE).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(loaded(first) + loaded(second), 1, "one owner at the end");
+    for behaviour in [Behaviour::Switch, Behaviour::Alone] {
+        behave(behaviour);
+        let (first, second) = (map(dev, 0, LEN), map(dev, 0, LEN));
+        std::thread::scope(|scope| {
+            for handle in [first, second, first, second] {
+                scope.spawn(move || {
+                    for _ in 0..crate::rounds(50) {
+                        touch(handle, 0, sys::DEVMAP_WRITE).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(loaded(first) + loaded(second), 1, "one owner at the end");
+        [first, second].into_iter().for_each(mock::unmap);
+        forget_mappings();
+    }
 }
 
 #[test]

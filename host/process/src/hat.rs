@@ -87,7 +87,7 @@ pub(super) struct Hat {
     runs: BTreeMap<u64, Run>,
     /// While a fork holds the process: what is said to be loaded is not in Linux's tables. Loads of other frames, or with other protections, wait here.
     pub frozen: Option<Vec<Part>>,
-    /// What is said to be loaded, and is when the fault that it is for ends.
+    /// Pages that are said to be loaded, and are when the faults that they are for end.
     pub due: Due,
 }
 

@@ -261,7 +261,7 @@ pub fn fault(addr: u64, access: u32, code: u64, user: u64) -> Result<Verdict, i3
     Ok(verdict)
 }
 
-/// How a thread that has found no device ready learns of changes.
+/// Way in which a thread that has found no device ready learns of changes.
 #[derive(Clone, Copy)]
 pub enum News {
     /// The host has reported one while it was asked, before its reply: the thread polls again at once.

@@ -114,7 +114,7 @@ extern "C" fn refill_and_note(signo: i32, info: *mut libc::siginfo_t, context: *
     note(signo, info, context);
 }
 
-/// What makes a system call's access fail for such a thread is not met by the access that follows at once: that fails as the driver says.
+/// The poison that makes a system call's access fail is not met by such a thread's next access, which comes at once: that fails as the driver says.
 fn no_descriptors_poison() {
     let fd = open();
     let m = map(fd, 4, 0);

@@ -63,7 +63,7 @@ fn read_slowly(fd: i32, word: *mut u64, fault: u64) -> std::thread::JoinHandle<u
     reader
 }
 
-/// What a driver has loaded is there, also while the fault is still being served; what it has unloaded meanwhile is not there afterwards.
+/// A page that a driver has loaded is there, also while the fault is still being served; one that it has unloaded meanwhile is not there afterwards.
 fn load_and_stay() {
     let fd = open();
     let m = map(fd, 4, 0);

@@ -16,7 +16,7 @@ const EVEN: f64 = 1.0;
 /// Operations of which more than [`EVEN`] is too much.
 const PLAIN: [&str; 3] = ["fault", "fault and revoke, 1 of 100 loaded", "ioctl"];
 
-/// How much more than C's the whole operation may cost.
+/// Most that the whole operation may cost, C's being 1.
 const WHOLE: f64 = 1.05;
 
 /// Drivers that have a twin.
@@ -55,7 +55,7 @@ const FRAMEWORK: [(&str, &str, &[Times]); 9] = [
     ("", "fork+exit, 100 mappings", &[(1.0, "W5 fork+exit, 100 segments, callbacks")]),
 ];
 
-/// What is not an operation.
+/// The row that is no operation.
 const BYTES: &str = "bytes of a live mapping";
 /// Bytes that the kernel's framework allocates for a mapping of one handle, measured on an illumos kernel.
 const FRAMEWORK_BYTES: f64 = 392.0;

@@ -225,7 +225,7 @@ fn one_at_a_time_against_map_unmap_and_fork() {
     });
 }
 
-/// What is left of a mapping that had the device is not seen by its process while another has it.
+/// A piece of a mapping that had the device is not seen by its process while another mapping has it.
 #[test]
 fn one_at_a_time_against_cuts() {
     check("one at a time against cuts", || {
