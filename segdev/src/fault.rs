@@ -216,6 +216,7 @@ impl<P: Platform> Segment<P> {
             return fw.refused_usual(handle, ret);
         }
         let st = this.lock();
+        let (start, len) = st.around(start, len);
         let usual =
             st.shape().is_empty() && st.load_at_once(&fw.platform, this.space(), start, len, rw, false);
         usual.then_some(FaultCode::OK)
@@ -300,7 +301,11 @@ impl<P: Platform> Framework<P> {
     ) -> FaultCode {
         let range = st.widen(self.platform.page_sizes(), range.0, range.1);
         if asked.ty == FaultType::Inval {
-            return st.load_range(&self.platform, handle.space(), range.0, range.1, asked.rw, false);
+            let load =
+                |(start, len)| st.load_range(&self.platform, handle.space(), start, len, asked.rw, false);
+            let more = st.around(range.0, range.1);
+            // What cannot be loaded round about is no concern of this access.
+            return if more != range && load(more).is_ok() { FaultCode::OK } else { load(range) };
         }
         self.serve_plain_locking(handle, st, range, asked, progress)
     }

@@ -1,4 +1,4 @@
-//! Large pages: which MMU page size a device mapping may use, and the range round a fault that they make.
+//! Large pages: which MMU page size a device mapping may use, and the range round a fault that they make, or that the platform wants.
 
 use crate::handle::Hold;
 use crate::object::View;
@@ -33,6 +33,19 @@ impl<P: Platform> Hold<'_, P> {
 }
 
 impl<P: Platform> Hold<'_, P> {
+    /// The range `[start, start + len)` within the handle, extended as [`Platform::LOADS_AROUND`] says.
+    #[inline(always)]
+    pub(crate) fn around(&self, start: u64, len: u64) -> (u64, u64) {
+        if P::LOADS_AROUND == 0 {
+            return (start, len);
+        }
+        let last = P::LOADS_AROUND - 1;
+        let (addr, end) = (self.addr(), self.addr() + self.len());
+        let from = ((addr + start) & !last).max(addr);
+        let to = ((addr + start + len - 1) | last).min(end - 1) + 1;
+        (from - addr, to - from)
+    }
+
     /// The range `[start, start + len)` within the handle, extended to the whole large pages at its two ends, as far as
     /// those lie within the handle. Page-wise protections rule large pages out.
     #[inline]

@@ -50,6 +50,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// [`Framework::trim`] is called. Without it they are dropped with the last handle.
     const KEEPS_CALLBACKS: bool = true;
 
+    /// A power of two: of so many bytes, aligned in the address space, a fault of a handle without access callback loads all that is the handle's.
+    /// No driver is asked for them, so none can tell. 0: what the access needs, as illumos does.
+    const LOADS_AROUND: u64 = 0;
+
     // ---- waiting ----
 
     /// Lets go of the lock, sleeps until notified (or spuriously), takes the lock again. The wait can be interrupted (by a

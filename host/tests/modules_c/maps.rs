@@ -12,6 +12,7 @@ tests!(
     a_child_has_an_address_space_of_its_own,
     a_remapped_handle_shows_other_memory,
     a_driver_is_told_lengths_as_they_are,
+    a_mapping_without_access_callback_waits_for_the_host_once,
     exit_without_unmapping_calls_back,
     many_mappings_cost_what_few_do_and_leave_no_memory_behind
 );
@@ -172,6 +173,39 @@ fn client_of_a_remapped_handle_shows_other_memory() {
     let bad =
         unsafe { libc::mmap(std::ptr::null_mut(), 0x1000, libc::PROT_READ, libc::MAP_SHARED, fd, 0x8000) };
     assert_eq!((bad, errno()), (libc::MAP_FAILED, libc::ENXIO));
+}
+
+/// How often this thread has waited for something.
+fn waits() -> i64 {
+    // SAFETY: integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours to fill.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
+    usage.ru_nvcsw
+}
+
+fn a_mapping_without_access_callback_waits_for_the_host_once() {
+    run::passes_in_every_mode(
+        "maps",
+        half!(client_of_a_mapping_without_access_callback_waits_for_the_host_once),
+    );
+}
+fn client_of_a_mapping_without_access_callback_waits_for_the_host_once() {
+    let fd = open("/dev/maps0");
+    let at = map(fd, PART as u64, PART, libc::MAP_SHARED);
+    let read = |page: usize| assert_eq!(word(at, page * 0x1000), (PART + page * 0x1000) as u64);
+    read(1);
+    let before = waits();
+    [0, 2, 3].map(read);
+    assert_eq!(waits() - before, 0, "the other pages came with the first");
+    unmap(at, PART);
+    // Where a page may not be accessed so, the others come all the same.
+    let at = map(fd, PART as u64, PART, libc::MAP_SHARED);
+    // SAFETY: a page of the test's mapping.
+    assert_eq!(unsafe { libc::mprotect(at.wrapping_add(0x1000).cast(), 0x1000, libc::PROT_READ) }, 0);
+    [0, 2, 3].map(|page| set_word(at, page * 0x1000, 5));
+    assert_eq!([0, 1, 2, 3].map(|page| word(at, page * 0x1000)), [5, PART as u64 + 0x1000, 5, 5]);
+    unmap(at, PART);
 }
 
 fn a_driver_is_told_lengths_as_they_are() {

@@ -74,6 +74,9 @@ impl Platform for Host {
     // They keep their driver.
     const KEEPS_CALLBACKS: bool = false;
 
+    // What a page of Linux's tables holds: a fault is a round trip from the process to the host.
+    const LOADS_AROUND: u64 = 2 << 20;
+
     fn wait_sig<'a, T: Send + 'static>(
         &self,
         cv: &Condvar,
