@@ -128,14 +128,20 @@ impl Shared {
     }
 
     /// Watches for the death of a process; more than once is harmless.
+    ///
+    /// # Errors
+    /// `ESRCH`: it is on its way out.
     fn watch_death(&self, process: &Process, pid: i32) -> Result<(), i32> {
+        if process.pidfd().is_some() {
+            return Ok(());
+        }
         let pidfd = open_pidfd(pid).map_err(|e| e.0)?;
         let key = Key::Death(process.id());
         let watched = process.flight.unless_leaving(|| match process.pidfd() {
             None => self.watch.add(process.identity.keep_pidfd(pidfd), key, Interest::Input),
             Some(_) => Ok(()),
         });
-        watched.unwrap_or(Ok(())).map_err(|_| libc::ENOMEM)
+        watched.ok_or(libc::ESRCH)?.map_err(|_| libc::ENOMEM)
     }
 
     /// The parent says that Linux has copied it, and which process the child is, unless `pid` is 0: should it die before it introduces itself, that is
@@ -145,12 +151,17 @@ impl Shared {
         self.copied(&process);
         if pid != 0 && self.watch_death(&process, pid).is_err() {
             self.leave(&process);
+            // It may have introduced itself meanwhile, and runs. If it has not, it will find nobody.
+            process.identity.kill();
         }
     }
 
     /// A forked child runs and introduces itself.
     fn born(self: &Arc<Self>, process: &Arc<Process>, pid: i32, mode: FaultMode, fds: Vec<OwnedFd>) {
+        // Nobody finishes it while it is made one that can be served.
+        let flight = self.begin(process);
         let r = (|| {
+            flight.as_ref().ok_or(libc::ESRCH)?;
             self.watch_death(process, pid)?;
             process.identity.set_pid(pid);
             if !fds.is_empty() {

@@ -166,7 +166,11 @@ pub fn kill(pid: i32, signo: i32) {
 }
 
 pub fn play(part: &str) -> ExitCode {
-    let others: &[Part] = &[("keeps", crate::keeps::play), ("debugger", crate::debugger::play)];
+    let others: &[Part] = &[
+        ("keeps", crate::keeps::play),
+        ("debugger", crate::debugger::play),
+        ("debugger-forks", crate::debugger::forks),
+    ];
     let tables =
         [crate::parts::PARTS, crate::mappings::PARTS, crate::failing::PARTS, crate::walk::PARTS, others];
     let Some((_, play)) = tables.into_iter().flatten().find(|(known, _)| *known == part) else {

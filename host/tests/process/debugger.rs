@@ -118,3 +118,62 @@ pub fn play() {
     check("wait", unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
     check("the process", status, 0);
 }
+
+/// ptrace(2) of a child of ours.
+fn trace(request: libc::c_uint, pid: i32, data: usize) {
+    // SAFETY: these requests take a number only.
+    let done = unsafe { libc::ptrace(request, pid, std::ptr::null_mut::<libc::c_void>(), data) };
+    check("ptrace", (done, if done == 0 { 0 } else { errno() }), (0, 0));
+}
+
+/// Waits for a child of ours; its status.
+fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: room for the status.
+    check("wait", unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }, pid);
+    status
+}
+
+/// A forked child is known to the host before its parent says anything of it, as a debugger can bring about. That the host cannot name it a second time then is no harm.
+pub fn forks() {
+    let fd = open();
+    let (to_child, to_us) = (pipe(), pipe());
+    // SAFETY: the child goes on with what it has; there are no other threads.
+    let parent = unsafe { libc::fork() };
+    if parent == 0 {
+        let m = map(fd, 2, 3);
+        m.set(0, 77);
+        trace(libc::PTRACE_TRACEME, 0, 0);
+        // SAFETY: no memory is involved.
+        unsafe { libc::raise(libc::SIGSTOP) };
+        // SAFETY: as above.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            say(to_us[1], 1);
+            check("go", hear(to_child[0]), 2);
+            check("the parent's word", m.get(0), 77);
+            std::process::exit(0);
+        }
+        check("the child", wait(child), 0);
+        std::process::exit(0);
+    }
+    check("stopped", libc::WIFSTOPPED(wait(parent)), true);
+    trace(libc::PTRACE_SETOPTIONS, parent, libc::PTRACE_O_TRACEFORK as usize);
+    trace(libc::PTRACE_CONT, parent, 0);
+    check("forks", wait(parent) >> 8, libc::SIGTRAP | libc::PTRACE_EVENT_FORK << 8);
+    let mut child: libc::c_ulong = 0;
+    // SAFETY: room for the number.
+    let told = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, parent, 0usize, &raw mut child) };
+    check("the event", told, 0);
+    let child = child as i32;
+    check("stopped", libc::WIFSTOPPED(wait(child)), true);
+    trace(libc::PTRACE_DETACH, child, 0);
+    check("the child runs", hear(to_us[0]), 1);
+    check("arm", ioctl(fd, kernel::ARM_NAMING, 1), 0);
+    trace(libc::PTRACE_DETACH, parent, 0);
+    // Its message comes before any call of it that the host answers.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    check("disarm", ioctl(fd, kernel::DISARM, 0), 0);
+    say(to_child[1], 2);
+    check("the parent", wait(parent), 0);
+}

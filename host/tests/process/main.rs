@@ -211,6 +211,7 @@ const CASES: &[Case] = &[
     part!("other-frames", 0),
     part!("panic", 0),
     part!("debugger", 0),
+    part!("debugger-forks", 0),
     part!("keeps", 0),
     part!("many", 0),
     part!("ten-thousand", 0),
