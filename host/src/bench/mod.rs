@@ -21,10 +21,10 @@ use ddi_process::{FaultMode, Resolver, proc};
 fn pin(cpus: &[usize]) -> io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     cpus.iter().for_each(|&cpu| set.set(cpu));
-    let threads = proc::threads().into_iter();
-    Ok(threads
-        .map(rustix::thread::Pid::from_raw)
-        .try_for_each(|tid| rustix::thread::sched_setaffinity(tid, &set))?)
+    let threads = proc::threads().into_iter().map(rustix::thread::Pid::from_raw);
+    let mut done = threads.map(|tid| rustix::thread::sched_setaffinity(tid, &set));
+    // One that has ended meanwhile is nowhere.
+    Ok(done.try_for_each(|done| if done == Err(rustix::io::Errno::SRCH) { Ok(()) } else { done })?)
 }
 
 struct Bench<'a> {
@@ -96,9 +96,13 @@ impl Bench<'_> {
         number
     }
 
-    fn contend(&self) -> io::Result<f64> {
-        let clients: Vec<_> = (0..2)
-            .map(|n| self.client("contend", self.cpus[n % self.cpus.len()])?.spawn())
+    /// Switches a second of the engine between two processes, on these processors.
+    fn contend(&self, cpus: &[usize]) -> io::Result<f64> {
+        let clients: Vec<_> = cpus
+            .iter()
+            .cycle()
+            .take(2)
+            .map(|&cpu| self.client("contend", cpu)?.spawn())
             .collect::<io::Result<_>>()?;
         let rates = clients.into_iter().map(|mut child| {
             let rate = Self::read(&mut child);
@@ -211,10 +215,12 @@ fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
     if !watched {
         writeln!(out, "  {:<34}{:>12}", "zap and fault", "not measured: needs userfaultfd")?;
     }
-    writeln!(
-        out,
-        "  {:<34}{:>12.0}  per second, two processes at one engine",
-        "context switches",
-        bench.contend()?
-    )
+    let mut switches = |name: &str, rate: f64| {
+        writeln!(out, "  {name:<34}{rate:>12.0}  per second, two processes at one engine")
+    };
+    if let [first, _, ..] = cpus[..] {
+        switches("context switches, across cores", bench.contend(&cpus)?)?;
+        pin(&[first])?;
+    }
+    switches("context switches, on one core", bench.contend(&cpus[..1])?)
 }

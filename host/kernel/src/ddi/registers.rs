@@ -151,8 +151,8 @@ macro_rules! width {
                 if way.swap { value.swap_bytes() } else { value }
             }
 
-            /// Writes element `index` of a checked access.
-            pub(super) fn write(way: Way, index: usize, value: $type) {
+            /// Writes element `index` of a checked access, of which the simulated device is not told.
+            fn store(way: Way, index: usize, value: $type) {
                 let address = way.element(index, size_of::<$type>());
                 if let Some(device) = way.config {
                     return device.space.write(address, value as u64, size_of::<$type>());
@@ -160,7 +160,14 @@ macro_rules! width {
                 let value = if way.swap { value.swap_bytes() } else { value };
                 // SAFETY: the invariant of `Way`.
                 unsafe { (address as *mut $type).write_volatile(value) };
-                wrote(address, size_of::<$type>());
+            }
+
+            /// Writes element `index` of a checked access.
+            pub(super) fn write(way: Way, index: usize, value: $type) {
+                store(way, index, value);
+                if way.config.is_none() {
+                    wrote(way.element(index, size_of::<$type>()), size_of::<$type>());
+                }
             }
 
             ddi! {
@@ -199,8 +206,11 @@ macro_rules! width {
                     flags: uint_t,
                 ) {
                     let (step, way) = repeated(handle, device, count, flags, stringify!($rep_put));
-                    for i in 0..count {
-                        write(way, i * step, host.element(i));
+                    let elements = (0..count).map(|i| (i * step, host.element(i)));
+                    if pci::has_effects(way.address, way.len) {
+                        elements.for_each(|(i, value)| write(way, i, value));
+                    } else {
+                        elements.for_each(|(i, value)| store(way, i, value));
                     }
                     fence(Ordering::SeqCst);
                 }

@@ -270,6 +270,19 @@ pub fn of(node: &Node) -> Option<&'static Device> {
     node.device()?.downcast_ref()
 }
 
+/// Whether a write to this memory may have an effect, of which [`written`] is to be told.
+pub fn has_effects(address: usize, len: usize) -> bool {
+    let registers = |address: usize| {
+        let (pfn, offset) = memory().frame_of(address as *const u8)?;
+        let start = pfn * PAGE_SIZE + offset;
+        let end = start + len as u64;
+        let devices = STATE.devices.read();
+        let mut bars = devices.iter().flat_map(|device| device.bars());
+        bars.find(|bar| bar.pfn * PAGE_SIZE < end && start < bar.pfn * PAGE_SIZE + bar.len).map(|_| ())
+    };
+    STATE.effects.load(Ordering::Acquire) && registers(address).is_some()
+}
+
 /// The driver has written to memory, which may be a register with an effect. Returns the transfer that the device begins.
 #[must_use]
 pub fn written(address: usize, len: usize) -> Option<Transfer> {
