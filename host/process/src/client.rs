@@ -209,7 +209,11 @@ impl Process {
         let mut hat = self.hat.lock();
         self.verdicts.changed();
         LOADED.fetch_add(npages, Ordering::Relaxed);
-        self.install(&mut hat, link, Part { page: va / PAGE_SIZE, pages: npages, frame: pfn, prot })
+        let want = Part { page: va / PAGE_SIZE, pages: npages, frame: pfn, prot };
+        if link.uffd().is_some() && hat.load_usual(self.id(), want) {
+            return Ok(());
+        }
+        self.install(&mut hat, link, want)
     }
 
     /// Installs translations where something is mapped.
@@ -308,22 +312,15 @@ impl Process {
         }
     }
 
-    /// Installs the translation of a page that another fault has loaded, or that Linux has dropped by itself. Returns whether the access needs no more than that.
-    pub(super) fn is_loaded_for(&self, uffd: &Uffd, page: u64, access: Prot) -> bool {
+    /// Returns whether a page is loaded for an access: another fault has loaded it, or Linux has dropped its translation by itself, which [`end_fault`](Self::end_fault)
+    /// puts back then.
+    pub(super) fn is_loaded_for(&self, page: u64, access: Prot) -> bool {
         let mut hat = self.hat.lock();
-        if !hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access)) {
-            return false;
+        let loaded = hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access));
+        if loaded {
+            hat.due.put_back(page);
         }
-        let due = hat.due.take(page);
-        match uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) {
-            Resolved::Present => true,
-            Resolved::Done(_) => due,
-            // The load that is to come says why it cannot be put back.
-            _ => {
-                hat.mark(page, 1, false);
-                false
-            }
-        }
+        loaded
     }
 
     /// Takes the translations of `npages` pages from `va` on away. When it returns, no thread of the process can use one of

@@ -17,10 +17,17 @@ impl Due {
     /// Leaves a load to the end of the fault that the calling thread serves. False if it is not of that page.
     pub fn leave(&mut self, process: u64, page: u64) -> bool {
         let left = !self.never && SERVED.get() == Some((process, page));
-        if left && !self.pages.contains(&page) {
-            self.pages.push(page);
+        if left {
+            self.put_back(page);
         }
         left
+    }
+
+    /// The end of the fault that is served is to install the translation of its page, which is loaded.
+    pub fn put_back(&mut self, page: u64) {
+        if !self.pages.contains(&page) {
+            self.pages.push(page);
+        }
     }
 
     /// Takes a page, to load it now. False if it is not due.

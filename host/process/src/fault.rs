@@ -131,9 +131,9 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let doubt = doubt.filter(|doubt| (doubt.addr, doubt.access) == (event.address, access));
     let before = doubt.map(|_| Rest::of(process, tid));
     let (changes, mappings) = (process.verdicts.changes(), process.verdicts.mappings());
-    // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
-    // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
-    let loaded = process.is_loaded_for(uffd, page, access);
+    // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. Or Linux has dropped the translation by
+    // itself (it reclaims memory, or the program advised it), which illumos never does: the driver is not to notice.
+    let loaded = process.is_loaded_for(page, access);
     // The access that the driver has refused already, and that the thread has been at ever since. It may also be a later one at the same place, if the first
     // was not there any more when it was refused; so the driver is asked again where any process can know that its answer is another by now.
     let asked = shared.asked.load(Ordering::Acquire);

@@ -170,6 +170,19 @@ impl Hat {
         }
     }
 
+    /// The usual load: of one page of a process, as it is mapped, which is loaded or whose fault the calling thread serves. Any other is none: false.
+    pub fn load_usual(&mut self, process: u64, want: Part) -> bool {
+        let Some((&start, run)) = self.runs.range_mut(..=want.page).next_back() else { return false };
+        let at = want.page - start;
+        let as_mapped = at < run.pages && (run.frame + at, run.prot) == (want.frame, want.prot);
+        if want.pages != 1 || !as_mapped || self.frozen.is_some() {
+            return false;
+        }
+        let loaded = run.loaded.get(at) || self.due.leave(process, want.page);
+        run.loaded.set(at, loaded);
+        loaded
+    }
+
     /// Marks pages as loaded or not.
     pub fn mark(&mut self, page: u64, pages: u64, loaded: bool) {
         for p in self.parts(page, pages) {
@@ -262,6 +275,28 @@ mod tests {
         assert_eq!(hat.state(125), None);
         assert_eq!(loaded(&hat), 80);
         assert_eq!(loaded(&hat.copy_unloaded()), 0);
+    }
+
+    #[test]
+    fn a_usual_load_is_of_a_page_as_it_is_mapped() {
+        let mut hat = Hat::default();
+        hat.insert(part(100, 4, 1000));
+        assert!(!hat.load_usual(7, part(101, 1, 1001)), "nobody serves its fault");
+        crate::due::serving(7, 101, || {
+            let other = Part { prot: Prot::WRITE, ..part(101, 1, 1001) };
+            for unusual in
+                [part(101, 1, 1002), part(101, 2, 1001), part(104, 1, 1004), part(99, 1, 999), other]
+            {
+                assert!(!hat.load_usual(7, unusual), "{unusual:?}");
+            }
+            assert!(!hat.load_usual(8, part(101, 1, 1001)));
+            assert_eq!(loaded(&hat), 0);
+            assert!(hat.load_usual(7, part(101, 1, 1001)));
+        });
+        assert_eq!(hat.state(101), Some((Prot::READ, true)));
+        assert!(hat.load_usual(7, part(101, 1, 1001)), "it is loaded");
+        hat.frozen = Some(Vec::new());
+        assert!(!hat.load_usual(7, part(101, 1, 1001)));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Bench<'_> {
         Self::number(self.command(what, cpu)?)
     }
 
-    /// The bare round trip: this process resolves, a client process zaps and touches.
+    /// The bare round trip: this process resolves, a client process drops a translation and touches the page.
     fn bare_fault(&self, cpu: usize) -> io::Result<f64> {
         let (here, there) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None)?;
@@ -148,7 +148,7 @@ fn used() -> u64 {
     of(libc::RUSAGE_SELF) + of(libc::RUSAGE_CHILDREN)
 }
 
-/// Cost of a fault while a trace is recorded, and while none is: processor time of the process and the host, which others on the machine disturb less. The
+/// Cost of a revoke and a fault while a trace is recorded, and while none is: processor time of the process and the host, which others on the machine disturb less. The
 /// two take turns, and the least disturbed run of each counts.
 fn traced(bench: &Bench<'_>, cpu: usize) -> io::Result<(f64, f64)> {
     const TURNS: usize = 9;
@@ -178,23 +178,18 @@ fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
     let mut row = |name: &str, host: f64, bare: f64, show: &dyn Fn(f64) -> String| {
         writeln!(out, "  {name:<34}{:>12}{:>12}{:>8.2}", show(host), show(bare), host / bare)
     };
-    // With signals, dropping a translation as its owner does not make the next access fault.
+    // With signals there is no bare one to compare with.
     let watched = machine.server().fault_mode() != FaultMode::Signal;
     if watched {
         pin(&cpus[..1])?;
-        row(
-            "zap and fault, on one core",
-            bench.under_host("fault", cpus[0])?,
-            bench.bare_fault(cpus[0])?,
-            &us,
-        )?;
+        row("fault, on one core", bench.under_host("fault", cpus[0])?, bench.bare_fault(cpus[0])?, &us)?;
     }
     if let Some(&other) = cpus.get(1).filter(|_| watched) {
-        row("zap and fault, across cores", bench.under_host("fault", other)?, bench.bare_fault(other)?, &us)?;
+        row("fault, across cores", bench.under_host("fault", other)?, bench.bare_fault(other)?, &us)?;
     }
     if watched {
         let (traced, plain) = traced(&bench, cpus[0])?;
-        row("zap and fault, traced and not", traced, plain, &us)?;
+        row("revoke and fault, traced and not", traced, plain, &us)?;
     }
     pin(&cpus)?;
     let last = cpus[cpus.len() - 1];
@@ -213,7 +208,7 @@ fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
         &ns,
     )?;
     if !watched {
-        writeln!(out, "  {:<34}{:>12}", "zap and fault", "not measured: needs userfaultfd")?;
+        writeln!(out, "  {:<34}{:>12}", "fault", "not measured: needs userfaultfd")?;
     }
     let mut switches = |name: &str, rate: f64| {
         writeln!(out, "  {name:<34}{rate:>12.0}  per second, two processes at one engine")
