@@ -192,6 +192,7 @@ fn advice() {
     // SAFETY: a range of the mapping, of a file that is mapped shared: nothing is lost.
     check("drop", unsafe { libc::syscall(libc::SYS_madvise, m.at, m.len, libc::MADV_DONTNEED) }, 0);
     check("there again", m.get(1), 6);
+    check("the driver does not notice", faults(fd), 1);
 }
 
 fn many() {
