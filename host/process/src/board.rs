@@ -1,12 +1,12 @@
 //! The board: the list of device nodes, in memory that every client maps.
 //!
-//! Locking: one writer at a time, by its lock; readers look at the sequence number.
+//! Locking: one writer at a time, by its lock; readers look at the sequence number, and wait for nobody.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 
-use ddi_wire::{BOARD_ENTRIES, BOARD_LEN, BoardEntry, BoardHeader, PATH_MAX};
+use ddi_wire::{BOARD_ENTRIES, BOARD_LEN, BoardEntry, BoardHeader, PATH_MAX, board_entry};
 use parking_lot::Mutex;
 
 use super::DeviceNode;
@@ -16,7 +16,7 @@ use super::mapping::Mapping;
 ///
 /// # Invariants
 /// `map` is a mapping of `fd`, of [`BOARD_LEN`] bytes. It begins with a header, all-zero at first, which is accessed by its atomics only. Entries are written by whoever
-/// holds `writer`, while `sequence` is odd.
+/// holds `writer`, of the list that `sequence` does not name.
 #[derive(Debug)]
 pub(super) struct Board {
     fd: OwnedFd,
@@ -39,7 +39,8 @@ impl Board {
         let header: &BoardHeader = unsafe { self.map.base().cast().as_ref() };
         let nodes: Vec<&DeviceNode> =
             nodes.iter().filter(|n| n.path.len() <= PATH_MAX).take(BOARD_ENTRIES).collect();
-        header.sequence.fetch_add(1, Ordering::AcqRel);
+        let sequence = header.sequence.load(Ordering::Relaxed).wrapping_add(1);
+        // Who reads an entry of this list, which was the one before the last, finds the last one's number afterwards.
         fence(Ordering::Release);
         for (i, node) in nodes.iter().enumerate() {
             let mut path = [0; PATH_MAX];
@@ -57,14 +58,14 @@ impl Board {
                 minor: node.minor,
                 path,
             };
-            let at = size_of::<BoardHeader>() + i * size_of::<BoardEntry>();
-            let place = self.map.base().as_ptr().wrapping_byte_add(at).cast::<BoardEntry>();
+            let place =
+                self.map.base().as_ptr().wrapping_byte_add(board_entry(sequence, i)).cast::<BoardEntry>();
             // SAFETY: entry `i` lies within the mapping, aligned, as `i` is below BOARD_ENTRIES, and nobody else writes, by the invariant; readers check the sequence number
             // before they trust what they read.
             unsafe { place.write_volatile(entry) };
         }
-        header.count.store(nodes.len() as u32, Ordering::Release);
-        header.sequence.fetch_add(1, Ordering::Release);
+        header.counts[sequence as usize % 2].store(nodes.len() as u32, Ordering::Relaxed);
+        header.sequence.store(sequence, Ordering::Release);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{Ordering, fence};
 
-use ddi_wire::{BOARD_ENTRIES, BoardEntry, BoardHeader};
+use ddi_wire::{BOARD_ENTRIES, BoardEntry, BoardHeader, board_entry};
 
 use crate::{state, sys, tree};
 
@@ -59,29 +59,34 @@ pub fn plausible(board: u64) -> bool {
     board != 0
 }
 
-/// Runs `f` on the entries of the board until it gives something.
-fn search<R>(mut f: impl FnMut(&BoardEntry) -> Option<R>) -> Option<R> {
+/// What `f` makes of the entries of the board. It is asked again if they have been replaced meanwhile.
+fn search<R>(f: impl Fn(&mut dyn Iterator<Item = BoardEntry>) -> Option<R>) -> Option<R> {
     let board = state::host()?.board;
     if board == 0 {
         return None;
     }
     // SAFETY: the board is mapped for the life of the process, and starts with its header.
     let header = unsafe { &*(board as *const BoardHeader) };
-    for _ in 0..1000 {
-        let before = header.sequence.load(Ordering::Acquire);
-        let count = (header.count.load(Ordering::Acquire) as usize).min(BOARD_ENTRIES);
-        let found = (0..count).find_map(|i| {
-            let at = board + (size_of::<BoardHeader>() + i * size_of::<BoardEntry>()) as u64;
-            // SAFETY: `i` is within the board; any bytes are a valid entry, and a torn one is read again.
-            let entry = unsafe { (at as *const BoardEntry).read_volatile() };
-            f(&entry)
+    loop {
+        let sequence = header.sequence.load(Ordering::Acquire);
+        let count = header.counts.get(sequence as usize % 2)?.load(Ordering::Relaxed) as usize;
+        let mut entries = (0..count.min(BOARD_ENTRIES)).map(|i| {
+            let at = board + board_entry(sequence, i) as u64;
+            // SAFETY: `i` is within the list; any bytes are a valid entry, and a torn one is read again.
+            unsafe { (at as *const BoardEntry).read_volatile() }
         });
+        let found = f(&mut entries);
         fence(Ordering::Acquire);
-        if before % 2 == 0 && header.sequence.load(Ordering::Acquire) == before {
+        // Whoever replaces the list has first written the one that comes after it.
+        if header.sequence.load(Ordering::Relaxed) == sequence {
             return found;
         }
     }
-    None
+}
+
+/// The first of what `f` makes of an entry.
+fn first<R>(f: impl Fn(&BoardEntry) -> Option<R>) -> Option<R> {
+    search(|entries| entries.filter_map(|entry| f(&entry)).next())
 }
 
 fn path_of(entry: &BoardEntry) -> &[u8] {
@@ -102,7 +107,7 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     let name = name_of(bare);
     // Almost every path of a program's ends here.
     if !matches!(name, b"." | b"..") {
-        search(|e| (name_of(path_of(e)) == name && !name.is_empty()).then_some(()))?;
+        first(|e| (name_of(path_of(e)) == name && !name.is_empty()).then_some(()))?;
     }
     let mut whole = Path::new();
     if path.first() != Some(&b'/') {
@@ -111,7 +116,7 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
         whole.walk(base.get(..n)?)?;
     }
     whole.walk(path)?;
-    let node = search(|e| (path_of(e) == whole.get()).then_some(node_of(e)))?;
+    let node = first(|e| (path_of(e) == whole.get()).then_some(node_of(e)))?;
     if node.mode & libc::S_IFMT == libc::S_IFLNK {
         // A dangling link: Linux fails with ENOENT.
         return None;
@@ -139,30 +144,23 @@ pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<Entry> {
     let mut base = [0u8; LONGEST];
     let n = directory(dir, &mut base)?;
     let base = base.get(..n)?;
-    let mut left = index;
-    search(|e| {
-        let path = path_of(e);
-        let own = name_of(path);
-        let inside = path.strip_suffix(own)?.strip_suffix(b"/")? == base;
-        if !inside || !tree::is_ours(dir) && in_linux(dir, own) {
-            return None;
-        }
-        if left > 0 {
-            left -= 1;
-            return None;
-        }
-        for (to, from) in name.iter_mut().zip(own.iter().chain(&[0])) {
-            *to = *from as c_char;
-        }
-        let kind = match u32::from(e.mode) & libc::S_IFMT {
-            libc::S_IFDIR => libc::DT_DIR,
-            libc::S_IFLNK => libc::DT_LNK,
-            libc::S_IFBLK => libc::DT_BLK,
-            libc::S_IFREG => libc::DT_REG,
-            _ => libc::DT_CHR,
-        };
-        Some(Entry { ino: inode(e.major, e.minor), kind })
-    })
+    let inside = |e: &BoardEntry| {
+        let own = name_of(path_of(e));
+        let dir_of = path_of(e).strip_suffix(own).and_then(|path| path.strip_suffix(b"/"));
+        dir_of == Some(base) && (tree::is_ours(dir) || !in_linux(dir, own))
+    };
+    let entry = search(|entries| entries.filter(inside).nth(index))?;
+    for (to, from) in name.iter_mut().zip(name_of(path_of(&entry)).iter().chain(&[0])) {
+        *to = *from as c_char;
+    }
+    let kind = match u32::from(entry.mode) & libc::S_IFMT {
+        libc::S_IFDIR => libc::DT_DIR,
+        libc::S_IFLNK => libc::DT_LNK,
+        libc::S_IFBLK => libc::DT_BLK,
+        libc::S_IFREG => libc::DT_REG,
+        _ => libc::DT_CHR,
+    };
+    Some(Entry { ino: inode(entry.major, entry.minor), kind })
 }
 
 /// The inode number that a device node shows.
@@ -200,7 +198,7 @@ pub fn of_directory(fd: i32) -> Option<(Node, tree::Dir)> {
     let mut real = [0u8; LONGEST];
     let n = linked(fd, &mut real)?;
     let dir = tree::path(fd, real.get(..n)?)?;
-    let node = search(|e| (path_of(e) == &*dir).then_some(node_of(e)));
+    let node = first(|e| (path_of(e) == &*dir).then_some(node_of(e)));
     // A removed directory is an empty one.
     Some((node.unwrap_or(Node { mode: libc::S_IFDIR | 0o755, uid: 0, gid: 0, major: 0, minor: 0 }), dir))
 }
@@ -258,7 +256,7 @@ pub fn command(name: *const c_char) -> bool {
     let n = crate::copy::string(&mut copy, name as u64);
     let text = copy.get(..n).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok());
     let Some(text) = text.map(CStr::to_bytes).filter(|t| !t.is_empty()) else { return false };
-    search(|e| (is_program(e.mode.into()) && name_of(path_of(e)) == text).then_some(())).is_some()
+    first(|e| (is_program(e.mode.into()) && name_of(path_of(e)) == text).then_some(())).is_some()
 }
 
 /// Returns whether it is a directory of devices.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ddi_process::{FaultMode, LaunchError, Program, check_program};
@@ -271,6 +272,21 @@ pub fn leftovers(_: &Bench) -> Result<(), String> {
     let ours = sockets.matches(&format!("@ddi-host.{}.", std::process::id())).count();
     // This case's own server listens.
     if ours == 1 { Ok(()) } else { Err(format!("{ours} sockets")) }
+}
+
+/// A device that stays is there for processes whenever the list of devices is replaced, however long that takes.
+pub fn list_is_replaced(b: &Bench) -> Result<(), String> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                b.server.devices_changed();
+            }
+        });
+        let ended = status(b.client("look-again"), 0);
+        over.store(true, Ordering::Relaxed);
+        ended
+    })
 }
 
 /// All processes that this one has started, directly or not.

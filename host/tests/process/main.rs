@@ -235,4 +235,5 @@ const CASES: &[Case] = &[
     ("programs", false, host::programs),
     ("unprivileged", false, host::unprivileged),
     ("leftovers", false, host::leftovers),
+    ("list-is-replaced", false, host::list_is_replaced),
 ];

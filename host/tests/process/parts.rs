@@ -29,6 +29,7 @@ if DDI_CLIENT=exit-3 \"$SELF\"; then exit 9; else test $? = 3; fi
 /// By name.
 pub const PARTS: &[Part] = &[
     ("stat", stat),
+    ("look-again", look_again),
     ("read-write", read_write),
     ("fork", forking),
     ("fork-unmapped", fork_unmapped),
@@ -51,6 +52,15 @@ pub const PARTS: &[Part] = &[
     ("exit-3", exit_3),
     ("pass", pass),
 ];
+
+/// The device is there each time, for a second.
+fn look_again() {
+    let end = std::time::Instant::now() + Duration::from_secs(1);
+    while std::time::Instant::now() < end {
+        // SAFETY: a string.
+        check("access", unsafe { libc::access(c"/dev/test0".as_ptr(), libc::R_OK) }, 0);
+    }
+}
 
 fn stat() {
     let fd = open();

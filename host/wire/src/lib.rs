@@ -43,16 +43,17 @@ pub const HEAD_MAX: usize = 128;
 /// Most bytes of a message.
 pub const MESSAGE_MAX: usize = HEAD_MAX + PAYLOAD_MAX;
 
-/// The board: a memfd that lists the device nodes, mapped read-only by every client. Its writer makes `sequence` odd while it writes.
+/// The board: a memfd that lists the device nodes, mapped read-only by every client. It has room for two lists: a new one is written where the list before the last was, so
+/// that a writer who is held up keeps nobody from reading.
 #[repr(C)]
 #[derive(Debug)]
 pub struct BoardHeader {
-    /// Odd while the list changes; a reader that sees it change reads again.
+    /// Number of lists that have been written. The last one is that of its lowest bit; a reader who finds the number changed reads again.
     pub sequence: core::sync::atomic::AtomicU32,
-    /// Entries that follow.
-    pub count: core::sync::atomic::AtomicU32,
+    /// Entries of each list.
+    pub counts: [core::sync::atomic::AtomicU32; 2],
     /// To a multiple of 64.
-    pub pad: [u32; 14],
+    pub pad: [u32; 13],
 }
 
 /// A device node on the board.
@@ -76,9 +77,14 @@ pub struct BoardEntry {
 }
 
 /// Bytes of the board.
-pub const BOARD_LEN: usize = 64 * 1024;
-/// Entries the board has room for.
-pub const BOARD_ENTRIES: usize = (BOARD_LEN - size_of::<BoardHeader>()) / size_of::<BoardEntry>();
+pub const BOARD_LEN: usize = 128 * 1024;
+/// Entries that a list of the board has room for.
+pub const BOARD_ENTRIES: usize = (BOARD_LEN - size_of::<BoardHeader>()) / size_of::<BoardEntry>() / 2;
+
+/// Returns the offset of an entry of a list of this number.
+pub const fn board_entry(sequence: u32, index: usize) -> usize {
+    size_of::<BoardHeader>() + (sequence as usize % 2 * BOARD_ENTRIES + index) * size_of::<BoardEntry>()
+}
 
 const _: () = assert!(size_of::<BoardHeader>() == 64);
 const _: () = assert!(size_of::<BoardEntry>() == 128);
