@@ -10,16 +10,15 @@ use ddi_sys as sys;
 
 use alloc::boxed::Box;
 
-use crate::attach::Attach;
 use crate::callbacks;
 use crate::context::Kernel;
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::{Home, Switch};
+use crate::handle::Home;
 use crate::instance::{Attached, Instance};
 use crate::life::Refusal;
 use crate::log::warn_of;
-use crate::mapped::{Free, Mapped};
+use crate::mapped::Free;
 use crate::minor::MinorNode;
 use crate::node::Node;
 use crate::numbers::Minor;
@@ -30,17 +29,14 @@ use crate::tether::Tether;
 /// A question to an instance, which may refuse.
 pub(crate) type Ask<'a> = &'a dyn Fn(NonNull<Attached>, &mut Kernel) -> Result<(), Refusal>;
 
-/// A type of device, for attach(9E) and detach(9E). Each function takes only instances that `make` of the same value has made.
+/// A type of device, for attach(9E) and detach(9E). Each function takes only instances of this device.
 pub(crate) struct Kind {
-    make: fn(Node<'_>, Attached) -> Result<NonNull<Attached>, Errno>,
     /// Makes the minor node of an index, if the device wants it.
     minor: unsafe fn(NonNull<Attached>, &Node<'_>, u32) -> bool,
     /// Number of minor nodes.
     minors: u32,
     /// Ends the instance.
     drop: unsafe fn(NonNull<Attached>),
-    callbacks: &'static sys::devmap_callback_ctl,
-    switch: Switch,
     /// Frees the slot of a mapping.
     free: Free,
 }
@@ -48,22 +44,10 @@ pub(crate) struct Kind {
 /// [`Kind`], of a device.
 pub(crate) const fn kind<D: Device>() -> Kind {
     Kind {
-        make: |node, attached| {
-            let device = D::attach(&Attach { node, mappings: &attached.mappings })?;
-            Ok(NonNull::from(Box::leak(Box::new(Instance { attached, device }))).cast())
-        },
-        minor: |instance, node, index| {
-            // SAFETY: of this device.
-            let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
-            let minor = device.minor(node, index);
-            let number = Minor::number::<D>(node.instance(), index);
-            minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
-        },
+        minor: minor::<D>,
         minors: if D::MINORS > 1 { D::MINORS } else { 1 },
-        // SAFETY: from `make`, and not used any more.
+        // SAFETY: from `attached`, and not used any more.
         drop: |instance| drop(unsafe { Box::from_raw(instance.cast::<Instance<D>>().as_ptr()) }),
-        callbacks: callbacks::first::<D>(),
-        switch: callbacks::switch::<D>,
         free: slot::free::<D>,
     }
 }
@@ -74,16 +58,14 @@ type Failure = (&'static str, Option<Errno>);
 /// attach(9E), `DDI_ATTACH`. What fails leaves nothing behind.
 ///
 /// # Safety
-/// The node's attach(9E); the kind is that of the module's device.
+/// The node's attach(9E); the module's device.
 #[inline(never)]
-pub(crate) unsafe fn attach(module: &'static Module, kind: &Kind, dip: *mut sys::dev_info_t) -> c_int {
+pub(crate) unsafe fn attach<D: Device>(module: &'static Module, dip: *mut sys::dev_info_t) -> c_int {
     // SAFETY: attached from here to detach, which goes on only when this is the last.
     let tether = unsafe { Tether::new(dip) };
     // SAFETY: the caller's.
-    if let Err((what, why)) = unsafe { attached(module, kind, &tether) } {
-        let node = Node::new(&tether);
-        warn_of(node.driver_name(), node.instance(), what, &Refusal { words: [""; 2], errno: why });
-        return sys::DDI_FAILURE;
+    if let Err(failure) = unsafe { attached::<D>(module, &tether) } {
+        return failed(Node::new(&tether), failure);
     }
     // Soft state's until detach.
     mem::forget(tether);
@@ -92,18 +74,29 @@ pub(crate) unsafe fn attach(module: &'static Module, kind: &Kind, dip: *mut sys:
     sys::DDI_SUCCESS
 }
 
+/// Logs why an instance is not attached.
+#[cold]
+#[inline(never)]
+fn failed(node: Node<'_>, (what, why): Failure) -> c_int {
+    warn_of(node.driver_name(), node.instance(), what, &Refusal { words: [""; 2], errno: why });
+    sys::DDI_FAILURE
+}
+
 /// # Safety
 /// As of [`attach`], of this node.
-unsafe fn attached(module: &'static Module, kind: &Kind, tether: &Tether) -> Result<(), Failure> {
+#[inline(always)]
+unsafe fn attached<D: Device>(module: &'static Module, tether: &Tether) -> Result<(), Failure> {
+    let kind = const { &kind::<D>() };
     let node = Node::new(tether);
     let (dip, number) = (node.as_ptr(), node.instance());
     if module.allocate(number) != sys::DDI_SUCCESS {
         return Err(("no soft state", None));
     }
     let undo = Undo(module, number);
-    let home = Home { dip, callbacks: kind.callbacks, switch: kind.switch, switches: module.switches() };
-    let attached = Attached { home, mappings: Mapped::new() };
-    let instance = (kind.make)(node, attached).map_err(|errno| ("attach", Some(errno)))?;
+    let (callbacks, switch, switches) = (callbacks::first::<D>(), callbacks::switch::<D>, module.switches());
+    let home = Home { dip, callbacks, switch, switches };
+    let instance = Instance::<D>::new(home, node).map_err(|errno| ("attach", Some(errno)))?;
+    let instance = NonNull::from(Box::leak(instance)).cast::<Attached>();
     // SAFETY: made just now.
     let mappings = &unsafe { instance.as_ref() }.mappings;
     // SAFETY: the instance's beginning; it stays until detach, which is refused while there are mappings; they are slots of this device.
@@ -137,6 +130,19 @@ impl Drop for Undo {
     }
 }
 
+/// Makes the minor node of an index, if the device wants it.
+///
+/// # Safety
+/// An instance of this device.
+#[inline(never)]
+unsafe fn minor<D: Device>(instance: NonNull<Attached>, node: &Node<'_>, index: u32) -> bool {
+    // SAFETY: the caller's.
+    let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
+    let minor = device.minor(node, index);
+    let number = Minor::number::<D>(node.instance(), index);
+    minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
+}
+
 /// Makes one of the nodes by which processes open the instance.
 fn minor_node(minor: &MinorNode, node: &Node<'_>, number: Option<u32>) -> bool {
     let Some(number) = number else { return false };
@@ -162,6 +168,7 @@ fn minor_node(minor: &MinorNode, node: &Node<'_>, number: Option<u32>) -> bool {
 ///
 /// # Safety
 /// Of this kind. No entry point of the instance runs, but its attach or detach.
+#[inline(never)]
 unsafe fn end(module: &Module, kind: &Kind, number: i32) {
     // SAFETY: the caller's.
     let Some(item) = (unsafe { module.item(number).as_mut() }) else { return };

@@ -305,7 +305,7 @@ impl Bars {
         if !node.is_pci() {
             return Err(error!(Errno::ENXIO, "pci(5)", "the node is no PCI device"));
         }
-        node.properties().ints("reg").map(Bars)
+        node.properties().ints_named(c"reg").map(Bars)
     }
 
     /// Returns the registers in use, in order. Base address registers are numbered by their place in configuration space, register sets by what
