@@ -135,10 +135,7 @@ impl Engine {
 pub struct CtxDev {
     stats: Arc<Stats>,
     mappings: Mappings,
-    /// The parts of the device that can be mapped, by offset. All but SCRATCH belong to the engine's state, and so to one context at a time.
-    regions: [(u64, Memory); 4],
-    /// REGS, RING and FB again: what a switch saves and restores.
-    state: [Memory; 3],
+    regions: Box<Regions>,
     scratch: Umem,
     engine: Mutex<Engine>,
     /// The context of all MAP_SHARED mappings.
@@ -148,10 +145,22 @@ pub struct CtxDev {
     /// The last fork of each context: its parent's id, and the child's context.
     forks: Mutex<Vec<(u64, Arc<Context>)>>,
     one_region: bool,
+    /// Its number among the devices of its kind.
+    unit: i32,
 }
 
-/// REGS and FB: the device's own memory if the node has it, else kernel memory.
-fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
+/// The parts of the device that can be mapped, by offset. All but SCRATCH belong to the engine's state, and so to one context at a time.
+type Regions = [(u64, Memory); 4];
+
+/// REGS, RING and FB: what a switch saves and restores.
+fn state(regions: &Regions) -> impl Iterator<Item = &Memory> {
+    regions.iter().filter(|(at, _)| *at != SCRATCH).map(|(_, memory)| memory)
+}
+
+/// All regions. REGS and FB are the device's own memory if the node has it, else kernel memory: then FB is of this length.
+// In a box, and not a part of attach: what is on the stack in attach(9E) is there all the time, and a kernel's stacks are small.
+#[inline(never)]
+fn regions(attach: &Attach<'_>, fb_len: u64, scratch: &Umem) -> Result<Box<Regions>, Errno> {
     let node = attach.node();
     const REGS_LEN: u64 = RING - REGS;
     let (regs, fb): (Memory, Memory) = if node.is_pci() {
@@ -162,18 +171,16 @@ fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
     } else if node.register_sets() > 0 {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
-        let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
-        let new = |len| Umem::new(attach, Kind::Locked, len);
-        (new(REGS_LEN as usize)?.into(), new(fb)?.into())
+        let new = |len| Umem::new(attach, Kind::Locked, len as usize);
+        (new(REGS_LEN)?.into(), new(fb_len)?.into())
     };
     if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
-        let mut line = Text::<96>::new();
-        line.push("ctxdev: ").push_number(regs.len()).push(" bytes of registers and ");
-        line.push_number(fb.len()).push(" of frame buffer");
-        log::line(Level::Warn, false, line.as_c_str());
+        let what = c"ctxdev: the registers are not one page, or the frame buffer is not whole pages";
+        log::line(Level::Warn, false, what);
         return Err(Errno::ENXIO);
     }
-    Ok((regs, fb))
+    let ring = Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?;
+    Ok(Box::new([(REGS, regs), (RING, ring.into()), (SCRATCH, scratch.into()), (FB, fb)]))
 }
 
 impl Device for CtxDev {
@@ -182,7 +189,7 @@ impl Device for CtxDev {
 
     // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
     fn minor(&self, node: &Node<'_>, _: u32) -> Option<MinorNode> {
-        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, node.property("unit", node.instance()));
+        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, self.unit);
         let mut name = Text::new(); // by pieces: a module without `core::fmt` is smaller
         name.push("ctxdev").push(kind).push(if unit < 0 { "-" } else { "" });
         name.push_number(unit.unsigned_abs().into());
@@ -192,26 +199,27 @@ impl Device for CtxDev {
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
         let node = attach.node();
+        let number = |name, default| node.unsigned_property(name, default);
+        let (hysteresis, most) = (number("hysteresis-ms", 0)?, number("max-contexts", 0)?);
+        let fb_len = number("fb-size", FB_LEN as u32)?;
         let stats = Arc::new(Stats::new(node, "ctxdev")?);
-        let (regs, fb) = device_memory(attach)?;
-        let ring = Memory::from(Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?);
         let scratch = Umem::new(attach, Kind::Pageable, (FB - SCRATCH) as usize)?;
-        let state = [regs.clone(), ring.clone(), fb.clone()];
-        let words = state.iter().map(Memory::words).sum();
+        let regions = regions(attach, fb_len, &scratch)?;
+        let shared = Context::new(1, state(&regions).map(Memory::words).sum(), None, &stats)?;
         let mappings = attach.mappings();
-        mappings.set_hysteresis(Duration::from_millis(node.unsigned_property("hysteresis-ms", 0)?));
+        mappings.set_hysteresis(Duration::from_millis(hysteresis));
         Ok(CtxDev {
-            shared: Context::new(1, words, None, &stats)?,
             stats,
             mappings,
-            regions: [(REGS, regs), (RING, ring), (SCRATCH, Memory::from(&scratch)), (FB, fb)],
-            state,
+            regions,
             scratch,
             engine: Mutex::new(Engine { owner: None, lost: false }),
+            shared,
             next_id: AtomicU64::new(2),
-            privates: Limit::new(node.unsigned_property("max-contexts", 0)?),
+            privates: Limit::new(most),
             forks: Mutex::new(Vec::new()),
             one_region: node.property("one-region", 0) != 0,
+            unit: node.property("unit", node.instance()),
         })
     }
 
@@ -225,7 +233,7 @@ impl Device for CtxDev {
         let (start, end) = (request.offset(), request.end());
         let (at, memory) = self.regions.iter().rfind(|(at, _)| *at <= start).ok_or(Errno::ENXIO)?;
         let region_end = at + memory.len();
-        let device_end = FB + self.state[2].len();
+        let device_end = FB + self.regions[3].1.len();
         if start >= region_end || end > if self.one_region { region_end } else { device_end } {
             return Err(Errno::ENXIO);
         }
@@ -346,7 +354,7 @@ impl CtxDev {
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
         let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Context::new(id, self.state.iter().map(Memory::words).sum(), Some(permit), &self.stats)
+        Context::new(id, state(&self.regions).map(Memory::words).sum(), Some(permit), &self.stats)
     }
 
     /// Moves the engine to `context`: the owner's translations go, its state is saved, the new one restored.
@@ -357,12 +365,12 @@ impl CtxDev {
         if let Some(owner) = &engine.owner {
             owner.mappings.unload()?;
             if let Some((image, _)) = owner.saved.lock().as_mut() {
-                memory::save(&self.state, image)?;
+                memory::save(state(&self.regions), image)?;
             }
         }
         engine.owner = None; // until it is whole, the state is nobody's
         let saved = context.saved.lock();
-        memory::restore(&self.state, &saved.as_ref().ok_or(Errno::EIO)?.0)?;
+        memory::restore(state(&self.regions), &saved.as_ref().ok_or(Errno::EIO)?.0)?;
         engine.owner = Some(Arc::clone(context));
         self.stats.owner().set(context.id);
         self.stats.switches().add(1);
@@ -395,7 +403,7 @@ impl CtxDev {
         let (image, _) = saved.as_mut().ok_or(Errno::EIO)?;
         if engine.holds(parent) {
             parent.mappings.unload()?; // or other threads of the process write on, and the copy is torn
-            memory::save(&self.state, image)?;
+            memory::save(state(&self.regions), image)?;
         }
         if let Some((copy, _)) = child.saved.lock().as_mut() {
             copy.iter_mut().zip(image).for_each(|(to, from)| *to = *from);
