@@ -53,10 +53,11 @@ impl<D: Device> Instance<D> {
             D::attach(attach)
         }
         let mappings = Mapped::new();
+        let device = Made(attach(&Attach { node, mappings: &mappings }));
         let mut instance = Box::<Instance<D>>::new_uninit();
         let place = instance.as_mut_ptr();
         // SAFETY: a field of fresh memory.
-        unsafe { (&raw mut (*place).device).write(Made(attach(&Attach { node, mappings: &mappings }))) };
+        unsafe { (&raw mut (*place).device).write(device) };
         // SAFETY: likewise.
         unsafe { (&raw mut (*place).attached).write(Attached { home, mappings }) };
         // SAFETY: all fields are written.

@@ -2,7 +2,7 @@
 //!
 //! The functions here are the same for all devices; a [`Kind`] has what differs. No lock of its own, and none of this crate's is held while the driver is called.
 
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use core::mem;
 use core::ptr::{self, NonNull};
 
@@ -53,7 +53,11 @@ pub(crate) const fn kind<D: Device>() -> Kind {
 }
 
 /// Why an instance is not attached.
-type Failure = (&'static str, Option<Errno>);
+enum Failure {
+    NoSoftState,
+    Refused(Errno),
+    NoMinorNode,
+}
 
 /// attach(9E), `DDI_ATTACH`. What fails leaves nothing behind.
 ///
@@ -77,8 +81,14 @@ pub(crate) unsafe fn attach<D: Device>(module: &'static Module, dip: *mut sys::d
 /// Logs why an instance is not attached.
 #[cold]
 #[inline(never)]
-fn failed(node: Node<'_>, (what, why): Failure) -> c_int {
-    warn_of(node.driver_name(), node.instance(), what, &Refusal { words: [""; 2], errno: why });
+fn failed(node: Node<'_>, failure: Failure) -> c_int {
+    let (what, errno) = match failure {
+        Failure::NoSoftState => ("no soft state", None),
+        Failure::Refused(errno) => ("attach", Some(errno)),
+        Failure::NoMinorNode => ("no minor node", None),
+    };
+    // SAFETY: a live node.
+    unsafe { warn_of(node.as_ptr(), what, &Refusal { words: [""; 2], errno }) };
     sys::DDI_FAILURE
 }
 
@@ -90,12 +100,12 @@ unsafe fn attached<D: Device>(module: &'static Module, tether: &Tether) -> Resul
     let node = Node::new(tether);
     let (dip, number) = (node.as_ptr(), node.instance());
     if module.allocate(number) != sys::DDI_SUCCESS {
-        return Err(("no soft state", None));
+        return Err(Failure::NoSoftState);
     }
     let undo = Undo(module, number);
     let (callbacks, switch, switches) = (callbacks::first::<D>(), callbacks::switch::<D>, module.switches());
     let home = Home { dip, callbacks, switch, switches };
-    let instance = Instance::<D>::new(home, node).map_err(|errno| ("attach", Some(errno)))?;
+    let instance = Instance::<D>::new(home, node).map_err(Failure::Refused)?;
     let instance = NonNull::from(Box::leak(instance)).cast::<Attached>();
     // SAFETY: made just now.
     let mappings = &unsafe { instance.as_ref() }.mappings;
@@ -115,7 +125,7 @@ unsafe fn attached<D: Device>(module: &'static Module, tether: &Tether) -> Resul
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
         // SAFETY: no entry point runs without a minor node.
         unsafe { end(module, kind, number) };
-        return Err(("no minor node", None));
+        return Err(Failure::NoMinorNode);
     }
     mem::forget(undo);
     Ok(())
@@ -195,10 +205,7 @@ pub(crate) unsafe fn asked(module: &Module, dip: *mut sys::dev_info_t, what: &st
     let mut cx = unsafe { Kernel::assume() };
     let Err(refusal) = ask(instance, &mut cx) else { return sys::DDI_SUCCESS };
     // SAFETY: a live node.
-    let name = unsafe { sys::ddi_driver_name(dip) };
-    // SAFETY: the kernel's string, which lives as long as the node.
-    let name = unsafe { CStr::from_ptr(name) };
-    warn_of(name, number, what, &refusal);
+    unsafe { warn_of(dip, what, &refusal) };
     sys::DDI_FAILURE
 }
 
@@ -237,9 +244,9 @@ pub(crate) unsafe fn detach(module: &Module, kind: &Kind, dip: *mut sys::dev_inf
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        let name = Node::new(&tether).driver_name();
         const SILENT: &Refusal = &Refusal { words: [""; 2], errno: None };
-        warn_of(name, number, "registers that are still mapped keep it attached", SILENT);
+        // SAFETY: a live node.
+        unsafe { warn_of(dip, "registers that are still mapped keep it attached", SILENT) };
         mem::forget(tether);
         return sys::DDI_FAILURE;
     }

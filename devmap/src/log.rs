@@ -3,15 +3,14 @@
 //! Any context; nothing is allocated. A message is truncated at 240 bytes. Do not log what a process can cause
 //! at any rate.
 
-use core::ffi::{CStr, c_char, c_int};
+use alloc::boxed::Box;
+use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
-use core::slice;
 
 use ddi_sys as sys;
 
-use crate::kmem::try_words;
 use crate::life::Refusal;
-use crate::text::{End, Text};
+use crate::text::Text;
 
 /// Severity of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,6 @@ pub enum Level {
 
 /// Room for one message and its NUL; small, because kernel stacks are.
 pub(crate) type Line = Text<241>;
-const LINE: usize = 240;
 
 /// Writes one message; the macros call this.
 pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
@@ -45,18 +43,22 @@ pub fn line(level: Level, log_only: bool, message: &CStr) {
     unsafe { sys::cmn_err(level, format.as_ptr(), message.as_ptr()) };
 }
 
-/// Warns of a node: `NAMEN: what: why`, without formatting code.
+/// Warns of a node: `NAMEN: what: why`, without formatting code. Kernel context: allocates.
+///
+/// # Safety
+/// A live node.
 #[cold]
 #[inline(never)]
-pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &Refusal) {
-    // Not on the stack, as others: who refuses may be deep in it already. Words of 0: it ends in NUL.
-    let Ok(mut line) = try_words(LINE / 8) else { return };
-    // SAFETY: the bytes of the words.
-    let bytes = unsafe { slice::from_raw_parts_mut(line.as_mut_ptr().cast::<u8>(), LINE) };
-    let (mut used, mut cut) = (0, false);
-    let mut end = End::of(bytes, &mut used, &mut cut);
-    end.add(name.to_bytes());
-    end.add_number(instance.unsigned_abs());
+pub(crate) unsafe fn warn_of(node: *mut sys::dev_info_t, what: &str, why: &Refusal) {
+    // Not on the stack, as others: who refuses may be deep in it already.
+    let mut line = Box::new(Line::new());
+    let mut end = line.end();
+    // SAFETY: the caller's.
+    let name = unsafe { sys::ddi_driver_name(node) };
+    // SAFETY: the kernel's string, which lives as long as the node.
+    end.add(unsafe { CStr::from_ptr(name) }.to_bytes());
+    // SAFETY: the caller's.
+    end.add_number(unsafe { sys::ddi_get_instance(node) }.unsigned_abs());
     end.add_word(what);
     why.words.iter().for_each(|word| end.add_word(word));
     if let Some(errno) = why.errno {
@@ -66,7 +68,7 @@ pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &Refusal) {
         end.add(b")");
     }
     // SAFETY: the format takes one string, and the line ends in NUL.
-    unsafe { sys::cmn_err(sys::CE_WARN, c"%s".as_ptr(), line.as_ptr().cast::<c_char>()) };
+    unsafe { sys::cmn_err(sys::CE_WARN, c"%s".as_ptr(), line.as_ptr()) };
 }
 
 /// Returns whether the system is panicking: `ddi_in_panic(9F)`. Nothing may block then.

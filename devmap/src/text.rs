@@ -162,12 +162,7 @@ pub(crate) struct End<'a> {
     cut: &'a mut bool,
 }
 
-impl<'a> End<'a> {
-    /// Of a text that is not a [`Text`]: these bytes, all of them NUL so far.
-    pub(crate) fn of(bytes: &'a mut [u8], used: &'a mut usize, cut: &'a mut bool) -> End<'a> {
-        End { bytes, used, cut }
-    }
-
+impl End<'_> {
     #[cold]
     #[inline(never)]
     pub(crate) fn add(&mut self, text: &[u8]) {

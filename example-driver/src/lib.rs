@@ -131,19 +131,34 @@ impl Engine {
     }
 }
 
-/// An instance of the device.
-pub struct CtxDev {
-    stats: Arc<Stats>,
-    mappings: Mappings,
-    regions: Box<Regions>,
-    scratch: Umem,
-    engine: Mutex<Engine>,
+/// The contexts of an instance.
+struct Contexts {
     /// The context of all MAP_SHARED mappings.
     shared: Arc<Context>,
     next_id: AtomicU64,
     privates: Limit,
     /// The last fork of each context: its parent's id, and the child's context.
     forks: Mutex<Vec<(u64, Arc<Context>)>>,
+}
+
+impl Contexts {
+    #[inline(never)]
+    fn new(words: usize, most: u64, stats: &Arc<Stats>) -> Result<Box<Contexts>, Errno> {
+        let shared = Context::new(1, words, None, stats)?;
+        let (next_id, privates, forks) = (AtomicU64::new(2), Limit::new(most), Mutex::new(Vec::new()));
+        Ok(Box::new(Contexts { shared, next_id, privates, forks }))
+    }
+}
+
+/// An instance of the device.
+// What attach(9E) returns lies on the stack first, and a kernel's stacks are small: so the larger parts are in boxes, made by functions of their own.
+pub struct CtxDev {
+    stats: Arc<Stats>,
+    mappings: Mappings,
+    regions: Box<Regions>,
+    scratch: Umem,
+    engine: Mutex<Engine>,
+    contexts: Box<Contexts>,
     one_region: bool,
     /// Its number among the devices of its kind.
     unit: i32,
@@ -158,7 +173,6 @@ fn state(regions: &Regions) -> impl Iterator<Item = &Memory> {
 }
 
 /// All regions. REGS and FB are the device's own memory if the node has it, else kernel memory: then FB is of this length.
-// In a box, and not a part of attach: what is on the stack in attach(9E) is there all the time, and a kernel's stacks are small.
 #[inline(never)]
 fn regions(attach: &Attach<'_>, fb_len: u64, scratch: &Umem) -> Result<Box<Regions>, Errno> {
     let node = attach.node();
@@ -200,24 +214,20 @@ impl Device for CtxDev {
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
         let node = attach.node();
         let number = |name, default| node.unsigned_property(name, default);
-        let (hysteresis, most) = (number("hysteresis-ms", 0)?, number("max-contexts", 0)?);
-        let fb_len = number("fb-size", FB_LEN as u32)?;
         let stats = Arc::new(Stats::new(node, "ctxdev")?);
         let scratch = Umem::new(attach, Kind::Pageable, (FB - SCRATCH) as usize)?;
-        let regions = regions(attach, fb_len, &scratch)?;
-        let shared = Context::new(1, state(&regions).map(Memory::words).sum(), None, &stats)?;
+        let regions = regions(attach, number("fb-size", FB_LEN as u32)?, &scratch)?;
+        let words = state(&regions).map(Memory::words).sum();
+        let contexts = Contexts::new(words, number("max-contexts", 0)?, &stats)?;
         let mappings = attach.mappings();
-        mappings.set_hysteresis(Duration::from_millis(hysteresis));
+        mappings.set_hysteresis(Duration::from_millis(number("hysteresis-ms", 0)?));
         Ok(CtxDev {
             stats,
             mappings,
             regions,
             scratch,
             engine: Mutex::new(Engine { owner: None, lost: false }),
-            shared,
-            next_id: AtomicU64::new(2),
-            privates: Limit::new(most),
-            forks: Mutex::new(Vec::new()),
+            contexts,
             one_region: node.property("one-region", 0) != 0,
             unit: node.property("unit", node.instance()),
         })
@@ -239,7 +249,7 @@ impl Device for CtxDev {
         }
         let seat = match request.sharing() {
             _ if *at == SCRATCH => None,
-            Sharing::Shared => Some(Seat::new(&self.shared, request.handle())),
+            Sharing::Shared => Some(Seat::new(&self.contexts.shared, request.handle())),
             Sharing::Private => {
                 // An mmap over several regions comes here once for each; they share the context of the first.
                 let earlier =
@@ -284,7 +294,7 @@ impl Device for CtxDev {
             user::CTXDEV_SET_HYSTERESIS => {
                 self.mappings.set_hysteresis(Duration::from_millis(argument.unsigned()?));
             }
-            user::CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
+            user::CTXDEV_SET_MAX_CONTEXTS => self.contexts.privates.set(argument.unsigned()?),
             user::CTXDEV_REGION => {
                 let mut info: user::Region = argument.copyin()?;
                 let (offset, memory) = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
@@ -352,8 +362,8 @@ impl Mapping<CtxDev> for View {
 
 impl CtxDev {
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
-        let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let permit = self.contexts.privates.take().ok_or(Errno::EAGAIN)?;
+        let id = self.contexts.next_id.fetch_add(1, Ordering::Relaxed);
         Context::new(id, state(&self.regions).map(Memory::words).sum(), Some(permit), &self.stats)
     }
 
@@ -380,7 +390,7 @@ impl CtxDev {
     /// The child's context in a fork under way, which copies one mapping after the other: the first one of a context makes a copy of it; the others, which were not copied into
     /// that yet, join it.
     fn copy_context(&self, parent: &Context, view: &View) -> Result<Arc<Context>, Errno> {
-        let mut forks = self.forks.lock();
+        let mut forks = self.contexts.forks.lock();
         forks.retain(|(_, child)| child.saved.lock().is_some()); // it lives
         let copied_to = view.copied_to.load(Ordering::Relaxed);
         let child = match forks.iter().find(|(id, child)| *id == parent.id && child.id != copied_to) {
