@@ -45,7 +45,7 @@ impl<D> Deref for Made<D> {
 impl<D: Device> Instance<D> {
     /// Attaches a device. Kernel context, in attach of its node.
     ///
-    /// What attach returns goes where it stays before anybody looks at it: devices are large, and a kernel's stacks are small.
+    /// What attach returns goes where it stays before anybody looks at it, and attach is a function of its own: devices are large, and a kernel's stacks are small.
     #[inline(always)]
     pub(crate) fn new(home: Home, node: Node<'_>) -> Result<Box<Instance<D>>, Errno> {
         #[inline(never)]
@@ -54,14 +54,7 @@ impl<D: Device> Instance<D> {
         }
         let mappings = Mapped::new();
         let device = Made(attach(&Attach { node, mappings: &mappings }));
-        let mut instance = Box::<Instance<D>>::new_uninit();
-        let place = instance.as_mut_ptr();
-        // SAFETY: a field of fresh memory.
-        unsafe { (&raw mut (*place).device).write(device) };
-        // SAFETY: likewise.
-        unsafe { (&raw mut (*place).attached).write(Attached { home, mappings }) };
-        // SAFETY: all fields are written.
-        let instance = unsafe { instance.assume_init() };
+        let instance = Box::new(Instance { attached: Attached { home, mappings }, device });
         match instance.device.0 {
             Ok(_) => Ok(instance),
             Err(errno) => Err(errno),

@@ -75,11 +75,11 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(context: &Arc<Context>, handle: &Handle) -> Seat {
+    fn new(context: Arc<Context>, handle: &Handle) -> Seat {
         if context.seats.fetch_add(1, Ordering::Relaxed) == 0 {
             context.stats.contexts().add(1);
         }
-        Seat { _member: context.mappings.insert(handle), context: Arc::clone(context) }
+        Seat { _member: context.mappings.insert(handle), context }
     }
 }
 
@@ -247,16 +247,14 @@ impl Device for CtxDev {
         if start >= region_end || end > if self.one_region { region_end } else { device_end } {
             return Err(Errno::ENXIO);
         }
-        let seat = match request.sharing() {
-            _ if *at == SCRATCH => None,
-            Sharing::Shared => Some(Seat::new(&self.contexts.shared, request.handle())),
-            Sharing::Private => {
-                // An mmap over several regions comes here once for each; they share the context of the first.
-                let earlier =
-                    request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
-                let context = earlier.map_or_else(|| self.new_context(), Ok)?;
-                Some(Seat::new(&context, request.handle()))
-            }
+        let seat = if *at == SCRATCH {
+            None
+        } else {
+            let context = match request.sharing() {
+                Sharing::Shared => Arc::clone(&self.contexts.shared),
+                Sharing::Private => self.private_context(&request)?,
+            };
+            Some(Seat::new(context, request.handle()))
         };
         self.stats.maps().add(1);
         // Several handles in one mapping: README.md says what that may cost, and how `one-region` forbids it.
@@ -338,7 +336,7 @@ impl Mapping<CtxDev> for View {
             Some(seat) if seat.context.private => Some(device.copy_context(&seat.context, self)?),
             shared_or_none => shared_or_none.as_ref().map(|seat| Arc::clone(&seat.context)),
         };
-        let seat = context.map(|context| Seat::new(&context, copy.child()));
+        let seat = context.map(|context| Seat::new(context, copy.child()));
         device.stats.dups().add(1);
         Ok(View::new(seat, &device.stats))
     }
@@ -351,7 +349,7 @@ impl Mapping<CtxDev> for View {
             Cut::Head(cut) => cut.keep(self),
             Cut::Tail(cut) => cut.keep(self),
             Cut::Middle(cut) => {
-                let seat = self.seat.as_ref().map(|seat| Seat::new(&seat.context, cut.rest()));
+                let seat = self.seat.as_ref().map(|seat| Seat::new(Arc::clone(&seat.context), cut.rest()));
                 let behind = View::new(seat, &device.stats);
                 behind.copied_to.store(self.copied_to.load(Ordering::Relaxed), Ordering::Relaxed);
                 cut.split(self, behind)
@@ -361,6 +359,13 @@ impl Mapping<CtxDev> for View {
 }
 
 impl CtxDev {
+    /// The context of a MAP_PRIVATE mapping. An mmap over several regions asks once for each; they share the context of the first.
+    #[inline(never)]
+    fn private_context(&self, request: &MapRequest<'_, CtxDev>) -> Result<Arc<Context>, Errno> {
+        let earlier = request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
+        earlier.map_or_else(|| self.new_context(), Ok)
+    }
+
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
         let permit = self.contexts.privates.take().ok_or(Errno::EAGAIN)?;
         let id = self.contexts.next_id.fetch_add(1, Ordering::Relaxed);
