@@ -33,16 +33,14 @@ impl<'a> Attach<'a> {
 
     /// Returns all mappings that processes will have of this instance. Keep the value in the device.
     pub fn mappings(&self) -> Mappings {
-        let all = Arc::clone(self.mappings);
-        Mappings { set: MappingSet::of(Arc::clone(&all)), all }
+        Mappings { set: MappingSet::of(Arc::clone(self.mappings)) }
     }
 }
 
 /// All mappings of an instance, and their hysteresis. Clones are the same.
 #[derive(Clone)]
 pub struct Mappings {
-    pub(crate) all: Arc<Mapped>,
-    /// The same.
+    /// Of all.
     set: MappingSet,
 }
 
@@ -59,12 +57,12 @@ impl Mappings {
     ///
     /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn revoke_all(&self) -> Result<(), Error> {
-        self.all.unload()
+        self.set.all().map_or(Ok(()), Mapped::unload)
     }
 
     /// Returns the number of mappings.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.set.all().map_or(0, Mapped::len)
     }
 
     /// Returns whether there are none.
@@ -84,7 +82,7 @@ impl Mappings {
 
     /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
-        if let Some(engine) = self.all.engines.get(engine) {
+        if let Some(engine) = self.set.all().and_then(|all| all.engines.get(engine)) {
             engine.hysteresis.store(u16::try_from(ticks(time)).unwrap_or(u16::MAX), Ordering::Relaxed);
         }
     }

@@ -239,7 +239,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
         Err(errno) => {
             // SAFETY: likewise.
             unsafe { new_pvtp.write(ptr::null_mut()) };
-            errno.raw()
+            errno.refused()
         }
     }
 }
@@ -424,17 +424,13 @@ unsafe extern "C-unwind" fn cut<D: Device>(
         return unsafe { pvt1.write(slot.into_raw().as_ptr().cast()) };
     }
     probe::split(new2);
-    let (start, whole) = record.range();
-    let before = at.wrapping_sub(start) as usize;
-    let from = before.wrapping_add(len);
-    let rest = (at.wrapping_add(len as u64), whole.wrapping_sub(from));
-    let changes = record.mapped().changes();
-    let mut second = Own::<D>::behind(record, (new1, before), (new2, from as u64, rest));
+    let (mut second, changes) = Own::<D>::behind(record, range, (new1, new2));
     let behind = second.get().handle();
     let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
     // Nothing of it can have been loaded since: the address space is held.
     if used::Unloads::is_used() && record.mapped().changes() != changes {
-        second.get().handle().follow(record, from as u64);
+        let behind = second.get().handle();
+        behind.follow(record, behind.offset().wrapping_sub(record.offset()));
     }
     let Left::Two(mapping, data) = left else {
         drop(slot);

@@ -73,13 +73,22 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
 ) -> c_int {
     match cmd {
         // SAFETY: the node's attach, of this device.
-        sys::DDI_ATTACH => unsafe {
-            lifecycle::attach(&soft_state::<D>().module, const { &lifecycle::kind::<D>() }, dip)
-        },
+        sys::DDI_ATTACH => unsafe { lifecycle::attach::<D>(&soft_state::<D>().module, dip) },
         // SAFETY: in the instance's attach.
-        sys::DDI_RESUME => unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) },
+        sys::DDI_RESUME => unsafe { resume::<D>(dip) },
         _ => sys::DDI_FAILURE,
     }
+}
+
+/// attach(9E), `DDI_RESUME`: by itself, for what it has on the stack would lie below all of attach.
+///
+/// # Safety
+/// The node's attach(9E).
+#[cold]
+#[inline(never)]
+unsafe fn resume<D: Device>(dip: *mut sys::dev_info_t) -> c_int {
+    // SAFETY: the caller's.
+    unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) }
 }
 
 /// Asks the instance's device for something that it may refuse, and logs why it does.

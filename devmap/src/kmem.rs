@@ -144,6 +144,21 @@ pub fn try_words(count: usize) -> Result<Box<[u64]>, Errno> {
     Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(memory, count)) })
 }
 
+/// Allocates an empty vector with room for `count` values, at least one. Fails with `ENOMEM`. Where the stack matters: growing takes more of it.
+pub(crate) fn try_room<T>(count: usize) -> Result<Vec<T>, Errno> {
+    let layout = Layout::array::<T>(count).map_err(|_| Errno::ENOMEM)?;
+    if layout.size() == 0 {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: the size is not zero.
+    let memory = unsafe { alloc::alloc::alloc(layout) }.cast::<T>();
+    if memory.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: from the global allocator with the layout of `count` values, none of which is there.
+    Ok(unsafe { Vec::from_raw_parts(memory, 0, count) })
+}
+
 /// Appends a value. Fails with `ENOMEM` and drops the value. May sleep for memory: user or kernel context.
 pub fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<(), Errno> {
     if to.len() == to.capacity() && to.try_reserve(1).is_err() || to.len() == to.capacity() {

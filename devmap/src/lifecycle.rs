@@ -2,7 +2,7 @@
 //!
 //! The functions here are the same for all devices; a [`Kind`] has what differs. No lock of its own, and none of this crate's is held while the driver is called.
 
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use core::mem;
 use core::ptr::{self, NonNull};
 
@@ -10,16 +10,15 @@ use ddi_sys as sys;
 
 use alloc::boxed::Box;
 
-use crate::attach::Attach;
 use crate::callbacks;
 use crate::context::Kernel;
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::{Home, Switch};
+use crate::handle::Home;
 use crate::instance::{Attached, Instance};
 use crate::life::Refusal;
 use crate::log::warn_of;
-use crate::mapped::{Free, Mapped};
+use crate::mapped::Free;
 use crate::minor::MinorNode;
 use crate::node::Node;
 use crate::numbers::Minor;
@@ -30,17 +29,14 @@ use crate::tether::Tether;
 /// A question to an instance, which may refuse.
 pub(crate) type Ask<'a> = &'a dyn Fn(NonNull<Attached>, &mut Kernel) -> Result<(), Refusal>;
 
-/// A type of device, for attach(9E) and detach(9E). Each function takes only instances that `make` of the same value has made.
+/// A type of device, for attach(9E) and detach(9E). Each function takes only instances of this device.
 pub(crate) struct Kind {
-    make: fn(Node<'_>, Attached) -> Result<NonNull<Attached>, Errno>,
     /// Makes the minor node of an index, if the device wants it.
     minor: unsafe fn(NonNull<Attached>, &Node<'_>, u32) -> bool,
     /// Number of minor nodes.
     minors: u32,
     /// Ends the instance.
     drop: unsafe fn(NonNull<Attached>),
-    callbacks: &'static sys::devmap_callback_ctl,
-    switch: Switch,
     /// Frees the slot of a mapping.
     free: Free,
 }
@@ -48,42 +44,32 @@ pub(crate) struct Kind {
 /// [`Kind`], of a device.
 pub(crate) const fn kind<D: Device>() -> Kind {
     Kind {
-        make: |node, attached| {
-            let device = D::attach(&Attach { node, mappings: &attached.mappings })?;
-            Ok(NonNull::from(Box::leak(Box::new(Instance { attached, device }))).cast())
-        },
-        minor: |instance, node, index| {
-            // SAFETY: of this device.
-            let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
-            let minor = device.minor(node, index);
-            let number = Minor::number::<D>(node.instance(), index);
-            minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
-        },
+        minor: minor::<D>,
         minors: if D::MINORS > 1 { D::MINORS } else { 1 },
-        // SAFETY: from `make`, and not used any more.
+        // SAFETY: from `attached`, and not used any more.
         drop: |instance| drop(unsafe { Box::from_raw(instance.cast::<Instance<D>>().as_ptr()) }),
-        callbacks: callbacks::first::<D>(),
-        switch: callbacks::switch::<D>,
         free: slot::free::<D>,
     }
 }
 
 /// Why an instance is not attached.
-type Failure = (&'static str, Option<Errno>);
+enum Failure {
+    NoSoftState,
+    Refused(Errno),
+    NoMinorNode,
+}
 
 /// attach(9E), `DDI_ATTACH`. What fails leaves nothing behind.
 ///
 /// # Safety
-/// The node's attach(9E); the kind is that of the module's device.
+/// The node's attach(9E); the module's device.
 #[inline(never)]
-pub(crate) unsafe fn attach(module: &'static Module, kind: &Kind, dip: *mut sys::dev_info_t) -> c_int {
+pub(crate) unsafe fn attach<D: Device>(module: &'static Module, dip: *mut sys::dev_info_t) -> c_int {
     // SAFETY: attached from here to detach, which goes on only when this is the last.
     let tether = unsafe { Tether::new(dip) };
     // SAFETY: the caller's.
-    if let Err((what, why)) = unsafe { attached(module, kind, &tether) } {
-        let node = Node::new(&tether);
-        warn_of(node.driver_name(), node.instance(), what, &Refusal { words: [""; 2], errno: why });
-        return sys::DDI_FAILURE;
+    if let Err(failure) = unsafe { attached::<D>(module, &tether) } {
+        return failed(Node::new(&tether), failure);
     }
     // Soft state's until detach.
     mem::forget(tether);
@@ -92,18 +78,35 @@ pub(crate) unsafe fn attach(module: &'static Module, kind: &Kind, dip: *mut sys:
     sys::DDI_SUCCESS
 }
 
+/// Logs why an instance is not attached.
+#[cold]
+#[inline(never)]
+fn failed(node: Node<'_>, failure: Failure) -> c_int {
+    let (what, errno) = match failure {
+        Failure::NoSoftState => ("no soft state", None),
+        Failure::Refused(errno) => ("attach", Some(errno)),
+        Failure::NoMinorNode => ("no minor node", None),
+    };
+    // SAFETY: a live node.
+    unsafe { warn_of(node.as_ptr(), what, &Refusal { words: [""; 2], errno }) };
+    sys::DDI_FAILURE
+}
+
 /// # Safety
 /// As of [`attach`], of this node.
-unsafe fn attached(module: &'static Module, kind: &Kind, tether: &Tether) -> Result<(), Failure> {
+#[inline(always)]
+unsafe fn attached<D: Device>(module: &'static Module, tether: &Tether) -> Result<(), Failure> {
+    let kind = const { &kind::<D>() };
     let node = Node::new(tether);
     let (dip, number) = (node.as_ptr(), node.instance());
     if module.allocate(number) != sys::DDI_SUCCESS {
-        return Err(("no soft state", None));
+        return Err(Failure::NoSoftState);
     }
     let undo = Undo(module, number);
-    let home = Home { dip, callbacks: kind.callbacks, switch: kind.switch, switches: module.switches() };
-    let attached = Attached { home, mappings: Mapped::new() };
-    let instance = (kind.make)(node, attached).map_err(|errno| ("attach", Some(errno)))?;
+    let (callbacks, switch, switches) = (callbacks::first::<D>(), callbacks::switch::<D>, module.switches());
+    let home = Home { dip, callbacks, switch, switches };
+    let instance = Instance::<D>::new(home, node).map_err(Failure::Refused)?;
+    let instance = NonNull::from(Box::leak(instance)).cast::<Attached>();
     // SAFETY: made just now.
     let mappings = &unsafe { instance.as_ref() }.mappings;
     // SAFETY: the instance's beginning; it stays until detach, which is refused while there are mappings; they are slots of this device.
@@ -122,7 +125,7 @@ unsafe fn attached(module: &'static Module, kind: &Kind, tether: &Tether) -> Res
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
         // SAFETY: no entry point runs without a minor node.
         unsafe { end(module, kind, number) };
-        return Err(("no minor node", None));
+        return Err(Failure::NoMinorNode);
     }
     mem::forget(undo);
     Ok(())
@@ -135,6 +138,19 @@ impl Drop for Undo {
     fn drop(&mut self) {
         self.0.free(self.1);
     }
+}
+
+/// Makes the minor node of an index, if the device wants it.
+///
+/// # Safety
+/// An instance of this device.
+#[inline(never)]
+unsafe fn minor<D: Device>(instance: NonNull<Attached>, node: &Node<'_>, index: u32) -> bool {
+    // SAFETY: the caller's.
+    let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
+    let minor = device.minor(node, index);
+    let number = Minor::number::<D>(node.instance(), index);
+    minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
 }
 
 /// Makes one of the nodes by which processes open the instance.
@@ -162,6 +178,7 @@ fn minor_node(minor: &MinorNode, node: &Node<'_>, number: Option<u32>) -> bool {
 ///
 /// # Safety
 /// Of this kind. No entry point of the instance runs, but its attach or detach.
+#[inline(never)]
 unsafe fn end(module: &Module, kind: &Kind, number: i32) {
     // SAFETY: the caller's.
     let Some(item) = (unsafe { module.item(number).as_mut() }) else { return };
@@ -188,10 +205,7 @@ pub(crate) unsafe fn asked(module: &Module, dip: *mut sys::dev_info_t, what: &st
     let mut cx = unsafe { Kernel::assume() };
     let Err(refusal) = ask(instance, &mut cx) else { return sys::DDI_SUCCESS };
     // SAFETY: a live node.
-    let name = unsafe { sys::ddi_driver_name(dip) };
-    // SAFETY: the kernel's string, which lives as long as the node.
-    let name = unsafe { CStr::from_ptr(name) };
-    warn_of(name, number, what, &refusal);
+    unsafe { warn_of(dip, what, &refusal) };
     sys::DDI_FAILURE
 }
 
@@ -230,9 +244,9 @@ pub(crate) unsafe fn detach(module: &Module, kind: &Kind, dip: *mut sys::dev_inf
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        let name = Node::new(&tether).driver_name();
         const SILENT: &Refusal = &Refusal { words: [""; 2], errno: None };
-        warn_of(name, number, "registers that are still mapped keep it attached", SILENT);
+        // SAFETY: a live node.
+        unsafe { warn_of(dip, "registers that are still mapped keep it attached", SILENT) };
         mem::forget(tether);
         return sys::DDI_FAILURE;
     }

@@ -3,6 +3,7 @@
 //! Any context; nothing is allocated. A message is truncated at 240 bytes. Do not log what a process can cause
 //! at any rate.
 
+use alloc::boxed::Box;
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
 
@@ -42,14 +43,22 @@ pub fn line(level: Level, log_only: bool, message: &CStr) {
     unsafe { sys::cmn_err(level, format.as_ptr(), message.as_ptr()) };
 }
 
-/// Warns of a node: `NAMEN: what: why`, without formatting code.
+/// Warns of a node: `NAMEN: what: why`, without formatting code. Kernel context: allocates.
+///
+/// # Safety
+/// A live node.
 #[cold]
 #[inline(never)]
-pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &Refusal) {
-    let mut line = Line::new();
+pub(crate) unsafe fn warn_of(node: *mut sys::dev_info_t, what: &str, why: &Refusal) {
+    // Not on the stack, as others: who refuses may be deep in it already.
+    let mut line = Box::new(Line::new());
     let mut end = line.end();
-    end.add(name.to_bytes());
-    end.add_number(instance.unsigned_abs());
+    // SAFETY: the caller's.
+    let name = unsafe { sys::ddi_driver_name(node) };
+    // SAFETY: the kernel's string, which lives as long as the node.
+    end.add(unsafe { CStr::from_ptr(name) }.to_bytes());
+    // SAFETY: the caller's.
+    end.add_number(unsafe { sys::ddi_get_instance(node) }.unsigned_abs());
     end.add_word(what);
     why.words.iter().for_each(|word| end.add_word(word));
     if let Some(errno) = why.errno {

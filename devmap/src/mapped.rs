@@ -103,6 +103,8 @@ unsafe impl Sync for Mapped {}
 
 impl Mapped {
     /// No mappings. User or kernel context: allocates.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn new() -> Arc<Mapped> {
         let ring = Links::new(ptr::null_mut(), ptr::null_mut());
         let lists = Lists { ring, early: Cell::new(ptr::null_mut()) };

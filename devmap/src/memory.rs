@@ -113,7 +113,7 @@ const SHORT: Error = error!(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is no
 /// restore(&state, &image)?;
 /// # Ok(()) }
 /// ```
-pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
+pub fn save<'m>(memories: impl IntoIterator<Item = &'m Memory>, image: &mut [u64]) -> Result<(), Error> {
     let mut rest = image;
     for memory in memories {
         let (part, behind) = rest.split_at_mut_checked(memory.words()).ok_or(SHORT)?;
@@ -124,7 +124,7 @@ pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
 }
 
 /// Copies an image made by [`save`] back into the memories. Fails with `EINVAL` if it is not exactly as long as the memories.
-pub fn restore(memories: &[Memory], image: &[u64]) -> Result<(), Error> {
+pub fn restore<'m>(memories: impl IntoIterator<Item = &'m Memory>, image: &[u64]) -> Result<(), Error> {
     let mut rest = image;
     for memory in memories {
         let (part, behind) = rest.split_at_checked(memory.words()).ok_or(SHORT)?;

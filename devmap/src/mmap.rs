@@ -114,8 +114,7 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else {
         return Errno::ENXIO.refused();
     };
-    let calls = soft_state::<D>().calls();
-    let Some(call) = calls.threads.own() else { return Errno::ENXIO.refused() };
+    let Some(call) = soft_state::<D>().calls().threads.own() else { return Errno::ENXIO.refused() };
     let unrounded = len;
     let (len, within) = page::rounded_up(unrounded);
     let offset = off as u64;
@@ -127,7 +126,6 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     let asked = Asked { offset, len, model };
     let maker = InDevmap {
         instance: entered.instance,
-        calls,
         call,
         cookie: dhp,
         asked,
@@ -148,7 +146,6 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
 /// A devmap(9E) under way.
 struct InDevmap<'a, D: Device> {
     instance: &'a Instance<D>,
-    calls: &'a Calls,
     call: &'a Call,
     cookie: sys::devmap_cookie_t,
     asked: Asked,
@@ -229,7 +226,7 @@ impl<D: Device> Maker<D> for InDevmap<'_, D> {
         self.made.set(Some(slot));
         self.kept.set(true);
         // SAFETY: the reference that was made with it, which its maker gives up when it is in a list; the instance is that of an entry point, which is called from inside of the mmap(2).
-        unsafe { self.calls.prepare(self.call, lent.record().mapped(), slot.cast()) };
+        unsafe { soft_state::<D>().calls().prepare(self.call, lent.record().mapped(), slot.cast()) };
     }
 
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {

@@ -109,7 +109,8 @@ impl<'a> Node<'a> {
 
     /// Returns whether the node is a device on a PCI bus, whose register set 0 is configuration space.
     pub fn is_pci(&self) -> bool {
-        self.has_property("vendor-id") && self.has_property("class-code")
+        let properties = self.properties();
+        properties.has_named(c"vendor-id") && properties.has_named(c"class-code")
     }
 
     /// Returns the number of register sets of the node: `ddi_dev_nregs(9F)`. A pseudo device has none.
@@ -117,7 +118,7 @@ impl<'a> Node<'a> {
     /// A node without a property `reg` cannot have any, and is not asked for: buses without registers, such as pseudo(4D), complain
     /// on the console.
     pub fn register_sets(&self) -> u32 {
-        if !self.has_property("reg") {
+        if !self.properties().has_named(c"reg") {
             return 0;
         }
         let mut count: c_int = 0;

@@ -281,6 +281,7 @@ pub struct Bar {
 impl Node<'_> {
     /// Returns the number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
     /// register is not used.
+    #[inline(never)]
     pub fn bar(&self, number: u8) -> Option<u32> {
         Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
     }
@@ -305,7 +306,7 @@ impl Bars {
         if !node.is_pci() {
             return Err(error!(Errno::ENXIO, "pci(5)", "the node is no PCI device"));
         }
-        node.properties().ints("reg").map(Bars)
+        node.properties().ints_named(c"reg").map(Bars)
     }
 
     /// Returns the registers in use, in order. Base address registers are numbered by their place in configuration space, register sets by what

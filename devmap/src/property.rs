@@ -3,6 +3,7 @@
 //! A lookup returns the kernel's copy, which is freed with the value; nothing is copied again. User or kernel context (a look-up may sleep for memory), with any
 //! mutex held.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::ops::Deref;
@@ -12,20 +13,32 @@ use core::slice;
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error, Words, error};
-use crate::kmem::try_push;
+use crate::kmem::{try_push, try_words};
 use crate::node::Node;
-use crate::text::Text;
 
 const LOOKUP: &str = "ddi_prop_lookup(9F)";
 const NO_NAME: Error = error!(Errno::ENOENT, LOOKUP, "no property has such a name");
 const UPDATE: &str = "ddi_prop_update(9F)";
 
-/// Calls a function with a name for the kernel; longer ones than any property has are names of nothing.
+/// Calls a function with a name for the kernel; one with a NUL inside is the name of nothing.
 #[inline(always)]
 fn with<R>(name: &str, f: impl FnOnce(*mut c_char) -> R) -> Option<R> {
-    let mut text = Text::<128>::new();
-    let name = text.end().name(name)?;
-    Some(f(name.as_ptr()))
+    let name = terminated(name)?;
+    Some(f(name.as_ptr().cast_mut().cast()))
+}
+
+/// A name for the kernel, which ends in NUL; nothing if it has another inside. Allocated: on the stack any name takes as much as the longest.
+#[cold]
+#[inline(never)]
+fn terminated(name: &str) -> Option<Box<[u64]>> {
+    // Of zeros, more than the name has bytes.
+    let mut words = try_words(name.len() / 8 + 1).ok()?;
+    if name.bytes().any(|byte| byte == 0) {
+        return None;
+    }
+    // SAFETY: there is room for the name, which is elsewhere.
+    unsafe { ptr::copy_nonoverlapping(name.as_ptr(), words.as_mut_ptr().cast::<u8>(), name.len()) };
+    Some(words)
 }
 
 /// Why the kernel refuses, by a function with this manual page.
@@ -150,13 +163,18 @@ impl<'a> Properties<'a> {
     }
 
     fn lookup<T>(&self, name: &str, lookup: Lookup<T>) -> Result<Values<T>, Error> {
+        // SAFETY: a string that ends in NUL.
+        with(name, |name| unsafe { self.look_up(name, lookup) }).ok_or(NO_NAME)?
+    }
+
+    /// # Safety
+    /// The name is a string that ends in NUL.
+    unsafe fn look_up<T>(&self, name: *mut c_char, lookup: Lookup<T>) -> Result<Values<T>, Error> {
         let (mut start, mut count): (*mut T, u32) = (ptr::null_mut(), 0);
-        // SAFETY: a live node and a string that ends in NUL, which the call does not keep or change; the answers go to locals.
-        let code = with(name, |name| unsafe {
-            let (start, count) = (&raw mut start, &raw mut count);
-            lookup(sys::DDI_DEV_T_ANY, self.node.as_ptr(), self.flags, name, start, count)
-        });
-        checked(code.ok_or(NO_NAME)?, &LOOKUPS)?;
+        let (node, flags) = (self.node.as_ptr(), self.flags);
+        // SAFETY: a live node and the caller's string, which the call does not keep or change; the answers go to locals.
+        let code = unsafe { lookup(sys::DDI_DEV_T_ANY, node, flags, name, &raw mut start, &raw mut count) };
+        checked(code, &LOOKUPS)?;
         let start = NonNull::new(start).ok_or(error!(Errno::EINVAL, LOOKUP, "the property is empty"))?;
         Ok(Values { start, count: count as usize })
     }
@@ -164,6 +182,12 @@ impl<'a> Properties<'a> {
     /// Returns an array of integers: `ddi_prop_lookup_int_array(9F)`. Fails with `ENOENT` if there is none, and with `EINVAL` if it is of another type.
     pub fn ints(&self, name: &str) -> Result<Values<i32>, Error> {
         self.lookup(name, sys::ddi_prop_lookup_int_array)
+    }
+
+    /// As [`ints`](Properties::ints), of a name that the kernel can read as it is.
+    pub(crate) fn ints_named(&self, name: &CStr) -> Result<Values<i32>, Error> {
+        // SAFETY: a C string.
+        unsafe { self.look_up(name.as_ptr().cast_mut(), sys::ddi_prop_lookup_int_array) }
     }
 
     /// Returns an array of 64-bit integers: `ddi_prop_lookup_int64_array(9F)`.
@@ -219,6 +243,14 @@ impl<'a> Properties<'a> {
         let there =
             with(name, |name| unsafe { sys::ddi_prop_exists(sys::DDI_DEV_T_ANY, node, self.flags, name) });
         there.is_some_and(|there| there != 0)
+    }
+
+    /// As [`has`](Properties::has), of a name that the kernel can read as it is.
+    pub(crate) fn has_named(&self, name: &CStr) -> bool {
+        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        // SAFETY: as in `lookup`.
+        let there = unsafe { sys::ddi_prop_exists(sys::DDI_DEV_T_ANY, node, self.flags, name) };
+        there != 0
     }
 
     /// Sets a property of the driver's own, whose type `set` knows.

@@ -74,6 +74,15 @@ impl MappingSet {
         MappingSet(Members::All(mapped))
     }
 
+    /// The mappings of the instance whose set of all this is, if it is such.
+    #[inline(always)]
+    pub(crate) fn all(&self) -> Option<&Mapped> {
+        match &self.0 {
+            Members::Some(_) => None,
+            Members::All(mapped) => Some(mapped),
+        }
+    }
+
     fn lock(&self) -> Locked<'_> {
         match &self.0 {
             Members::Some(slab) => Locked::Some(slab.lock()),

@@ -8,6 +8,7 @@ use core::mem;
 use core::time::Duration;
 
 use crate::fixed::{Fixed, Guard};
+use crate::kmem::try_room;
 use crate::time::sleep_anyhow;
 
 /// The places of a set, locked.
@@ -38,14 +39,22 @@ impl<T> Places<T> {
         behind.iter().zip(from..).find_map(|(place, at)| Some((place.as_ref()?, at.saturating_add(1))))
     }
 
-    /// Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
+    /// Makes room for more, when all places are taken. It is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
     #[cold]
     fn grow(&mut self) {
-        while self.places.len() == self.places.capacity() || self.free.capacity() < self.places.capacity() {
-            let more = self.places.capacity().max(self.places.len() + 1) - self.free.len();
-            if self.places.try_reserve(1).is_err() || self.free.try_reserve_exact(more).is_err() {
-                sleep_anyhow(Duration::from_millis(100));
+        let room = self.places.capacity().saturating_mul(2).max(4);
+        loop {
+            if let (Ok(mut places), Ok(free)) = (try_room(room), try_room(room)) {
+                for place in self.places.drain(..) {
+                    // There is room: this does not grow.
+                    if places.len() < places.capacity() {
+                        places.push(place);
+                    }
+                }
+                (self.places, self.free) = (places, free);
+                return;
             }
+            sleep_anyhow(Duration::from_millis(100));
         }
     }
 }

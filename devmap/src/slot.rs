@@ -101,8 +101,8 @@ impl<D: Device> Own<D> {
     #[inline(always)]
     pub(crate) fn born(old: &Record, cookie: sys::devmap_cookie_t) -> Own<D> {
         let slot = Own::<D>::allocate();
-        let range = old.range();
         let state = old.lock();
+        let range = old.range();
         let Some(derived) = state.derive(0) else {
             // SAFETY: room for a slot, which begins with a record.
             unsafe { Record::bear(slot.cast(), (old, state), cookie) };
@@ -115,26 +115,33 @@ impl<D: Device> Own<D> {
         own
     }
 
-    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data. It has joined the mappings of its instance.
+    /// The part of this mapping behind a cut of `len` bytes in its middle, at user offset `at`: a new mapping, live with the handle `new` of the framework's, without data; this one keeps what is before the cut, with the handle `cookie`. It has joined the mappings of its instance,
+    /// of which there had been so many changes.
     #[inline(always)]
     pub(crate) fn behind(
         old: &Record,
-        (cookie, before): (sys::devmap_cookie_t, usize),
-        (new, from, range): (sys::devmap_cookie_t, u64, (u64, usize)),
-    ) -> Own<D> {
+        (at, len): (u64, usize),
+        (cookie, new): (sys::devmap_cookie_t, sys::devmap_cookie_t),
+    ) -> (Own<D>, u64) {
         let slot = Own::<D>::allocate();
         let state = old.lock();
+        let changes = old.mapped().changes();
+        let (start, whole) = old.range();
+        let before = at.wrapping_sub(start) as usize;
+        let behind = before.wrapping_add(len);
+        let range = (at.wrapping_add(len as u64), whole.wrapping_sub(behind));
+        let from = behind as u64;
         let Some(derived) = state.derive(from) else {
             // SAFETY: room for a slot, which begins with a record.
             unsafe { Record::copy_to(slot.cast(), (old, from, state), range) };
             old.cut_middle(cookie, before, (slot.cast(), new));
-            return Own(slot);
+            return (Own(slot), changes);
         };
         // SAFETY: fresh memory; of the same instance.
         let own = unsafe { Own::<D>::write(slot, old.mapped_ptr(), new, range, derived.live(), Place::Ring) };
         old.shorten(&state, cookie, before, own.get().record());
         old.mapped().join(state.lists(), own.0.cast());
-        own
+        (own, changes)
     }
 
     /// # Safety

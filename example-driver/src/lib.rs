@@ -75,11 +75,11 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(context: &Arc<Context>, handle: &Handle) -> Seat {
+    fn new(context: Arc<Context>, handle: &Handle) -> Seat {
         if context.seats.fetch_add(1, Ordering::Relaxed) == 0 {
             context.stats.contexts().add(1);
         }
-        Seat { _member: context.mappings.insert(handle), context: Arc::clone(context) }
+        Seat { _member: context.mappings.insert(handle), context }
     }
 }
 
@@ -131,27 +131,50 @@ impl Engine {
     }
 }
 
-/// An instance of the device.
-pub struct CtxDev {
-    stats: Arc<Stats>,
-    mappings: Mappings,
-    /// The parts of the device that can be mapped, by offset. All but SCRATCH belong to the engine's state, and so to one context at a time.
-    regions: [(u64, Memory); 4],
-    /// REGS, RING and FB again: what a switch saves and restores.
-    state: [Memory; 3],
-    scratch: Umem,
-    engine: Mutex<Engine>,
+/// The contexts of an instance.
+struct Contexts {
     /// The context of all MAP_SHARED mappings.
     shared: Arc<Context>,
     next_id: AtomicU64,
     privates: Limit,
     /// The last fork of each context: its parent's id, and the child's context.
     forks: Mutex<Vec<(u64, Arc<Context>)>>,
-    one_region: bool,
 }
 
-/// REGS and FB: the device's own memory if the node has it, else kernel memory.
-fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
+impl Contexts {
+    #[inline(never)]
+    fn new(words: usize, most: u64, stats: &Arc<Stats>) -> Result<Box<Contexts>, Errno> {
+        let shared = Context::new(1, words, None, stats)?;
+        let (next_id, privates, forks) = (AtomicU64::new(2), Limit::new(most), Mutex::new(Vec::new()));
+        Ok(Box::new(Contexts { shared, next_id, privates, forks }))
+    }
+}
+
+/// An instance of the device.
+// What attach(9E) returns lies on the stack first, and a kernel's stacks are small: so the larger parts are in boxes, made by functions of their own.
+pub struct CtxDev {
+    stats: Arc<Stats>,
+    mappings: Mappings,
+    regions: Box<Regions>,
+    scratch: Umem,
+    engine: Mutex<Engine>,
+    contexts: Box<Contexts>,
+    one_region: bool,
+    /// Its number among the devices of its kind.
+    unit: i32,
+}
+
+/// The parts of the device that can be mapped, by offset. All but SCRATCH belong to the engine's state, and so to one context at a time.
+type Regions = [(u64, Memory); 4];
+
+/// REGS, RING and FB: what a switch saves and restores.
+fn state(regions: &Regions) -> impl Iterator<Item = &Memory> {
+    regions.iter().filter(|(at, _)| *at != SCRATCH).map(|(_, memory)| memory)
+}
+
+/// All regions. REGS and FB are the device's own memory if the node has it, else kernel memory: then FB is of this length.
+#[inline(never)]
+fn regions(attach: &Attach<'_>, fb_len: u64, scratch: &Umem) -> Result<Box<Regions>, Errno> {
     let node = attach.node();
     const REGS_LEN: u64 = RING - REGS;
     let (regs, fb): (Memory, Memory) = if node.is_pci() {
@@ -162,18 +185,16 @@ fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
     } else if node.register_sets() > 0 {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
-        let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
-        let new = |len| Umem::new(attach, Kind::Locked, len);
-        (new(REGS_LEN as usize)?.into(), new(fb)?.into())
+        let new = |len| Umem::new(attach, Kind::Locked, len as usize);
+        (new(REGS_LEN)?.into(), new(fb_len)?.into())
     };
     if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
-        let mut line = Text::<96>::new();
-        line.push("ctxdev: ").push_number(regs.len()).push(" bytes of registers and ");
-        line.push_number(fb.len()).push(" of frame buffer");
-        log::line(Level::Warn, false, line.as_c_str());
+        let what = c"ctxdev: the registers are not one page, or the frame buffer is not whole pages";
+        log::line(Level::Warn, false, what);
         return Err(Errno::ENXIO);
     }
-    Ok((regs, fb))
+    let ring = Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?;
+    Ok(Box::new([(REGS, regs), (RING, ring.into()), (SCRATCH, scratch.into()), (FB, fb)]))
 }
 
 impl Device for CtxDev {
@@ -182,7 +203,7 @@ impl Device for CtxDev {
 
     // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
     fn minor(&self, node: &Node<'_>, _: u32) -> Option<MinorNode> {
-        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, node.property("unit", node.instance()));
+        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, self.unit);
         let mut name = Text::new(); // by pieces: a module without `core::fmt` is smaller
         name.push("ctxdev").push(kind).push(if unit < 0 { "-" } else { "" });
         name.push_number(unit.unsigned_abs().into());
@@ -192,26 +213,23 @@ impl Device for CtxDev {
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
         let node = attach.node();
+        let number = |name, default| node.unsigned_property(name, default);
         let stats = Arc::new(Stats::new(node, "ctxdev")?);
-        let (regs, fb) = device_memory(attach)?;
-        let ring = Memory::from(Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?);
         let scratch = Umem::new(attach, Kind::Pageable, (FB - SCRATCH) as usize)?;
-        let state = [regs.clone(), ring.clone(), fb.clone()];
-        let words = state.iter().map(Memory::words).sum();
+        let regions = regions(attach, number("fb-size", FB_LEN as u32)?, &scratch)?;
+        let words = state(&regions).map(Memory::words).sum();
+        let contexts = Contexts::new(words, number("max-contexts", 0)?, &stats)?;
         let mappings = attach.mappings();
-        mappings.set_hysteresis(Duration::from_millis(node.unsigned_property("hysteresis-ms", 0)?));
+        mappings.set_hysteresis(Duration::from_millis(number("hysteresis-ms", 0)?));
         Ok(CtxDev {
-            shared: Context::new(1, words, None, &stats)?,
             stats,
             mappings,
-            regions: [(REGS, regs), (RING, ring), (SCRATCH, Memory::from(&scratch)), (FB, fb)],
-            state,
+            regions,
             scratch,
             engine: Mutex::new(Engine { owner: None, lost: false }),
-            next_id: AtomicU64::new(2),
-            privates: Limit::new(node.unsigned_property("max-contexts", 0)?),
-            forks: Mutex::new(Vec::new()),
+            contexts,
             one_region: node.property("one-region", 0) != 0,
+            unit: node.property("unit", node.instance()),
         })
     }
 
@@ -225,20 +243,18 @@ impl Device for CtxDev {
         let (start, end) = (request.offset(), request.end());
         let (at, memory) = self.regions.iter().rfind(|(at, _)| *at <= start).ok_or(Errno::ENXIO)?;
         let region_end = at + memory.len();
-        let device_end = FB + self.state[2].len();
+        let device_end = FB + self.regions[3].1.len();
         if start >= region_end || end > if self.one_region { region_end } else { device_end } {
             return Err(Errno::ENXIO);
         }
-        let seat = match request.sharing() {
-            _ if *at == SCRATCH => None,
-            Sharing::Shared => Some(Seat::new(&self.shared, request.handle())),
-            Sharing::Private => {
-                // An mmap over several regions comes here once for each; they share the context of the first.
-                let earlier =
-                    request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
-                let context = earlier.map_or_else(|| self.new_context(), Ok)?;
-                Some(Seat::new(&context, request.handle()))
-            }
+        let seat = if *at == SCRATCH {
+            None
+        } else {
+            let context = match request.sharing() {
+                Sharing::Shared => Arc::clone(&self.contexts.shared),
+                Sharing::Private => self.private_context(&request)?,
+            };
+            Some(Seat::new(context, request.handle()))
         };
         self.stats.maps().add(1);
         // Several handles in one mapping: README.md says what that may cost, and how `one-region` forbids it.
@@ -276,7 +292,7 @@ impl Device for CtxDev {
             user::CTXDEV_SET_HYSTERESIS => {
                 self.mappings.set_hysteresis(Duration::from_millis(argument.unsigned()?));
             }
-            user::CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
+            user::CTXDEV_SET_MAX_CONTEXTS => self.contexts.privates.set(argument.unsigned()?),
             user::CTXDEV_REGION => {
                 let mut info: user::Region = argument.copyin()?;
                 let (offset, memory) = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
@@ -320,7 +336,7 @@ impl Mapping<CtxDev> for View {
             Some(seat) if seat.context.private => Some(device.copy_context(&seat.context, self)?),
             shared_or_none => shared_or_none.as_ref().map(|seat| Arc::clone(&seat.context)),
         };
-        let seat = context.map(|context| Seat::new(&context, copy.child()));
+        let seat = context.map(|context| Seat::new(context, copy.child()));
         device.stats.dups().add(1);
         Ok(View::new(seat, &device.stats))
     }
@@ -333,7 +349,7 @@ impl Mapping<CtxDev> for View {
             Cut::Head(cut) => cut.keep(self),
             Cut::Tail(cut) => cut.keep(self),
             Cut::Middle(cut) => {
-                let seat = self.seat.as_ref().map(|seat| Seat::new(&seat.context, cut.rest()));
+                let seat = self.seat.as_ref().map(|seat| Seat::new(Arc::clone(&seat.context), cut.rest()));
                 let behind = View::new(seat, &device.stats);
                 behind.copied_to.store(self.copied_to.load(Ordering::Relaxed), Ordering::Relaxed);
                 cut.split(self, behind)
@@ -343,10 +359,17 @@ impl Mapping<CtxDev> for View {
 }
 
 impl CtxDev {
+    /// The context of a MAP_PRIVATE mapping. An mmap over several regions asks once for each; they share the context of the first.
+    #[inline(never)]
+    fn private_context(&self, request: &MapRequest<'_, CtxDev>) -> Result<Arc<Context>, Errno> {
+        let earlier = request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
+        earlier.map_or_else(|| self.new_context(), Ok)
+    }
+
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
-        let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Context::new(id, self.state.iter().map(Memory::words).sum(), Some(permit), &self.stats)
+        let permit = self.contexts.privates.take().ok_or(Errno::EAGAIN)?;
+        let id = self.contexts.next_id.fetch_add(1, Ordering::Relaxed);
+        Context::new(id, state(&self.regions).map(Memory::words).sum(), Some(permit), &self.stats)
     }
 
     /// Moves the engine to `context`: the owner's translations go, its state is saved, the new one restored.
@@ -357,12 +380,12 @@ impl CtxDev {
         if let Some(owner) = &engine.owner {
             owner.mappings.unload()?;
             if let Some((image, _)) = owner.saved.lock().as_mut() {
-                memory::save(&self.state, image)?;
+                memory::save(state(&self.regions), image)?;
             }
         }
         engine.owner = None; // until it is whole, the state is nobody's
         let saved = context.saved.lock();
-        memory::restore(&self.state, &saved.as_ref().ok_or(Errno::EIO)?.0)?;
+        memory::restore(state(&self.regions), &saved.as_ref().ok_or(Errno::EIO)?.0)?;
         engine.owner = Some(Arc::clone(context));
         self.stats.owner().set(context.id);
         self.stats.switches().add(1);
@@ -372,7 +395,7 @@ impl CtxDev {
     /// The child's context in a fork under way, which copies one mapping after the other: the first one of a context makes a copy of it; the others, which were not copied into
     /// that yet, join it.
     fn copy_context(&self, parent: &Context, view: &View) -> Result<Arc<Context>, Errno> {
-        let mut forks = self.forks.lock();
+        let mut forks = self.contexts.forks.lock();
         forks.retain(|(_, child)| child.saved.lock().is_some()); // it lives
         let copied_to = view.copied_to.load(Ordering::Relaxed);
         let child = match forks.iter().find(|(id, child)| *id == parent.id && child.id != copied_to) {
@@ -395,7 +418,7 @@ impl CtxDev {
         let (image, _) = saved.as_mut().ok_or(Errno::EIO)?;
         if engine.holds(parent) {
             parent.mappings.unload()?; // or other threads of the process write on, and the copy is torn
-            memory::save(&self.state, image)?;
+            memory::save(state(&self.regions), image)?;
         }
         if let Some((copy, _)) = child.saved.lock().as_mut() {
             copy.iter_mut().zip(image).for_each(|(to, from)| *to = *from);

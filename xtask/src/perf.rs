@@ -4,7 +4,7 @@
 //! callgrind (of the operations themselves, without those of the driver and the kernel, as in the reference's table), measures nanoseconds in a run
 //! of its own, and compares. Draws how the costs grow into docs/perf.
 //!
-//! Exit status 1 when a workload costs more than the reference, something grows that must stay flat, or a mapping model costs more than it may beside plain devmap. Workloads that do cost more so far are in
+//! Exit status 1 when a workload costs more than the reference, something grows that must stay flat, a mapping model costs more than it may beside plain devmap, or a module is too large or its stack too deep. Workloads that do cost more so far are in
 //! segdev/bench/above.tsv, layer-above.tsv, own-above.tsv, ports-above.tsv and size-above.tsv, with what they cost: for them it is 1 when they cost more than that.
 
 mod build;
@@ -14,6 +14,7 @@ mod own;
 mod ports;
 mod reference;
 mod size;
+mod stack;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ pub struct Args {
     /// Compare drivers with their twins in C, and nothing else.
     #[arg(long)]
     layer: bool,
-    /// Print how large modules are, and what each thing that a driver does adds, and nothing else.
+    /// Print how large modules are, how deep their stacks, and what each thing that a driver does adds, and nothing else.
     #[arg(long)]
     sizes: bool,
     /// Build the programs that are measured in this directory, and leave them there.
@@ -160,7 +161,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = args.keep.as_deref().unwrap_or(scratch.path());
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     if args.sizes {
-        let good = size::print(&size::rows(dir)?);
+        let good = size::print(&size::rows(dir)?) & stack::print(&stack::rows(dir)?);
         println!("\n{}", size::features(dir)?);
         return Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
@@ -211,11 +212,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let layer = layer::rows(dir)?;
     let own = own::rows(dir, &layer)?;
-    let sizes = size::rows(dir)?;
-    let even = args.json || layer::print(&layer) & own::print(&own) & size::print(&sizes);
+    let (sizes, stacks) = (size::rows(dir)?, stack::rows(dir)?);
+    let even =
+        args.json || layer::print(&layer) & own::print(&own) & size::print(&sizes) & stack::print(&stacks);
     let port = args.json || ports::run(dir)?;
     if args.write {
-        write(args, &rows, &memory, (&layer, &own, &sizes), &size::features(dir)?)?;
+        write(args, &rows, &memory, (&layer, &own, &sizes, &stacks), &size::features(dir)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(if even && port && checks.iter().all(Check::holds) { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -225,7 +227,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn beside_c(dir: &Path) -> Result<bool> {
     let layer = layer::rows(dir)?;
     let own = own::rows(dir, &layer)?;
-    Ok(layer::print(&layer) & own::print(&own) & size::print(&size::rows(dir)?))
+    let modules = size::print(&size::rows(dir)?) & stack::print(&stack::rows(dir)?);
+    Ok(layer::print(&layer) & own::print(&own) & modules)
 }
 
 /// What something that costs more than the reference is written down with.
@@ -239,7 +242,7 @@ fn write(
     args: &Args,
     rows: &[Row],
     memory: &Memory,
-    (layer, own, sizes): (&[layer::Row], &[own::Row], &[size::Row]),
+    (layer, own, sizes, stacks): (&[layer::Row], &[own::Row], &[size::Row], &[stack::Row]),
     features: &str,
 ) -> Result<()> {
     let over = rows.iter().filter(|row| row.ratio() > 1.0);
@@ -277,8 +280,11 @@ fn write(
     let text = format!("{FRAMEWORK}\n{table}{}", shown.collect::<String>());
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = dir.join("layer.md");
-    let (pairs, owns, sizes_) = (layer::table(layer), own::table(own), size::table(sizes));
-    let text = format!("{LAYER}\n{pairs}\n{OWN}\n{owns}\n{SIZES}\n{sizes_}\n{FEATURES}\n{features}");
+    let (pairs, owns) = (layer::table(layer), own::table(own));
+    let (sizes_, stacks_) = (size::table(sizes), stack::table(stacks));
+    let text = format!(
+        "{LAYER}\n{pairs}\n{OWN}\n{owns}\n{SIZES}\n{sizes_}\n{STACKS}\n{stacks_}\n{FEATURES}\n{features}"
+    );
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = crate::root().join("segdev/bench/layer-above.tsv");
     std::fs::write(&path, layer::above(layer)).with_context(|| format!("cannot write {}", path.display()))?;
@@ -321,6 +327,12 @@ const SIZES: &str = "\
 ## How large a module is
 
 Bytes of code and read-only data.
+";
+
+const STACKS: &str = "\
+## How deep its stack is
+
+Bytes of the deepest chain of direct calls from an entry point down, in the module's own code, as `cargo xtask check-module` counts them; what the kernel has in between, calling devmap(9E) from segmap(9E), comes on top.
 ";
 
 const FEATURES: &str = "\

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_sys as sys;
 
-use super::made::{Made, name};
+use super::made::{Made, name_value};
 use crate::errno::Error;
 use crate::node::Node;
 
@@ -30,11 +30,10 @@ impl<const N: usize> Kstat<N> {
         let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, N, 0)?;
         let values: NonNull<sys::kstat_named_t> = kstat.data()?;
         for (index, text) in names.iter().enumerate() {
-            let text = name(text)?;
             // SAFETY: the kernel allocated `N` values, and `index` is less.
             let value = unsafe { values.add(index) };
-            // SAFETY: a value of ours, and a string that ends in NUL and fits.
-            unsafe { sys::kstat_named_init(value.as_ptr(), text.as_ptr(), sys::KSTAT_DATA_UINT64) };
+            // SAFETY: a value of ours.
+            unsafe { name_value(value.as_ptr(), text, sys::KSTAT_DATA_UINT64) }?;
         }
         kstat.install();
         Ok(Kstat { _kstat: kstat, values })

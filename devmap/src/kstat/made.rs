@@ -19,6 +19,20 @@ pub(super) fn name(text: &str) -> Result<Name, Error> {
     Name::name(text).ok_or(TOO_LONG)
 }
 
+/// Names a value of a set.
+///
+/// # Safety
+/// A value that is ours, of a set that is not visible yet.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn name_value(value: *mut sys::kstat_named_t, text: &str, kind: u8) -> Result<(), Error> {
+    let mut name = Name::new();
+    let name = name.end().name(text).ok_or(TOO_LONG)?;
+    // SAFETY: the caller's, and a string that ends in NUL and fits.
+    unsafe { sys::kstat_named_init(value, name.as_ptr(), kind) };
+    Ok(())
+}
+
 /// A kstat that was made, deleted when dropped.
 pub(super) struct Made(NonNull<sys::kstat_t>);
 
@@ -37,7 +51,8 @@ impl Made {
         count: usize,
         flags: u8,
     ) -> Result<Made, Error> {
-        let set = name(set)?;
+        let mut name = Name::new();
+        let set = name.end().name(set).ok_or(TOO_LONG)?;
         let count = u32::try_from(count).map_err(|_| TOO_LONG)?;
         let (driver, instance) = (node.driver_name().as_ptr(), node.instance());
         // SAFETY: the strings end in NUL, and are copied.

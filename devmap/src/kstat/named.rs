@@ -9,7 +9,7 @@ use core::ops::{Deref, DerefMut};
 
 use ddi_sys as sys;
 
-use super::made::{Made, NO_MEMORY, name};
+use super::made::{Made, NO_MEMORY, name_value};
 use crate::context::MayBlock;
 use crate::errno::{Errno, Error};
 use crate::interrupt::{Guard, Mutex, Priority};
@@ -189,11 +189,10 @@ impl<T: Fields> Named<T> {
         let mut values = Vec::new();
         let mut room = 0_usize;
         for (text, kind, text_room) in T::ALL {
-            let text = name(text)?;
             // SAFETY: numbers, bytes and pointers, for all of which zero is a value.
             let mut value: sys::kstat_named_t = unsafe { core::mem::zeroed() };
-            // SAFETY: a value of ours, and a string that ends in NUL and fits.
-            unsafe { sys::kstat_named_init(&raw mut value, text.as_ptr(), *kind) };
+            // SAFETY: a value of ours.
+            unsafe { name_value(&raw mut value, text, *kind) }?;
             try_push(&mut values, value).map_err(|_| NO_MEMORY)?;
             room = room.saturating_add(*text_room);
         }
