@@ -25,6 +25,15 @@ pub struct Against {
     /// The deepest stack of direct calls, in bytes (a kernel thread has 20 KiB, interrupts included).
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().stack_limit)]
     stack_limit: u64,
+    /// The deepest stack of direct calls from a function that the kernel calls and that has this in its name.
+    #[arg(long, value_name = "NAME=BYTES", value_parser = stack_of)]
+    stack_of: Vec<(String, u64)>,
+}
+
+/// A part of a function's name, and bytes.
+fn stack_of(text: &str) -> Result<(String, u64)> {
+    let parts = text.rsplit_once('=').and_then(|(name, bytes)| Some((name.to_owned(), bytes.parse().ok()?)));
+    parts.ok_or_else(|| anyhow!("--stack-of wants NAME=BYTES, not {text}"))
 }
 
 impl Against {
@@ -39,6 +48,7 @@ impl Against {
             deny_panics: self.deny_panics,
             frame_limit: self.frame_limit,
             stack_limit: self.stack_limit,
+            stacks: self.stack_of.clone(),
         };
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -62,8 +72,8 @@ fn dependency(text: &str) -> Result<Dependency> {
 
 impl Default for Against {
     fn default() -> Against {
-        let Options { dependencies: _, deny_panics, frame_limit, stack_limit } = Options::default();
-        Against { dependency: Vec::new(), deny_panics, frame_limit, stack_limit }
+        let Options { deny_panics, frame_limit, stack_limit, .. } = Options::default();
+        Against { dependency: Vec::new(), deny_panics, frame_limit, stack_limit, stack_of: Vec::new() }
     }
 }
 

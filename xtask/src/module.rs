@@ -116,6 +116,7 @@ mod tests {
             deny_panics: false,
             frame_limit: 512,
             stack_limit: 2048,
+            stacks: vec![("tinydrv::read".to_owned(), 2048)],
         };
         let verdict = Verdict { name: "tinydrv".into(), findings: check(&bytes, &options) };
         assert!(verdict.is_good(), "{verdict}");

@@ -4,6 +4,7 @@
 //! so that nothing but tables of core's own formatting is left out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter;
 
 use super::code::{Function, Target, shown};
 use super::options::Options;
@@ -144,22 +145,33 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut F
             format!("{names}: the depth of the stack depends on data"),
         );
     }
-    let Some((root, (bytes, _))) =
-        roots.iter().filter_map(|root| Some((root, known.get(root)?))).max_by_key(|(_, best)| best.0)
-    else {
-        return;
+    let of = |wanted: &str| {
+        let roots = roots.iter().filter(|root| shown(&graph.functions[**root]).contains(wanted));
+        roots.filter_map(|root| Some((*root, known.get(root)?.0))).max_by_key(|(_, bytes)| *bytes)
     };
-    let (mut chain, mut at) = (Vec::new(), Some(*root));
-    while let Some(index) = at.filter(|_| chain.len() < CHAIN) {
-        chain.push(shown(&graph.functions[index]));
-        at = known.get(&index).and_then(|(_, next)| *next);
-    }
-    let chain = chain.join(" > ");
-    if *bytes > options.stack_limit {
-        findings
-            .unfit(Rule::StackDepth, format!("{bytes} bytes, more than {}: {chain}", options.stack_limit));
-    } else {
-        findings.fact(Rule::StackDepth, format!("deepest stack of direct calls: {bytes} bytes, {chain}"));
+    let chain = |root: usize| {
+        let next = |index: &usize| known.get(index).and_then(|(_, next)| *next);
+        let all = iter::successors(Some(root), next).take(CHAIN);
+        let each = |function: &Function| format!("{} {}", shown(function), function.frame);
+        all.map(|index| each(&graph.functions[index])).collect::<Vec<_>>().join(" > ")
+    };
+    let everywhere = ("", options.stack_limit);
+    let some = options.stacks.iter().map(|(name, limit)| (name.as_str(), *limit));
+    for (name, limit) in iter::once(everywhere).chain(some) {
+        let from = if name.is_empty() { String::new() } else { format!(" from {name}") };
+        match of(name).map(|(root, bytes)| (bytes, chain(root))) {
+            Some((bytes, chain)) if bytes > limit => {
+                findings.unfit(Rule::StackDepth, format!("{bytes} bytes, more than {limit}: {chain}"));
+            }
+            Some((bytes, chain)) => {
+                let message = format!("deepest stack of direct calls{from}: {bytes} bytes, {chain}");
+                findings.fact(Rule::StackDepth, message);
+            }
+            None if name.is_empty() => {}
+            None => {
+                findings.unfit(Rule::StackDepth, format!("nothing that the kernel calls is named {name}"));
+            }
+        }
     }
 }
 

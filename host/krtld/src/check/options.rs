@@ -20,10 +20,18 @@ pub struct Options {
     pub frame_limit: u64,
     /// Bytes of a chain of direct calls (a kernel thread has 20 KiB, interrupts included).
     pub stack_limit: u64,
+    /// The same of those chains that begin at a function with this in its name.
+    pub stacks: Vec<(String, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dependencies: Vec::new(), deny_panics: false, frame_limit: 2048, stack_limit: 8192 }
+        Self {
+            dependencies: Vec::new(),
+            deny_panics: false,
+            frame_limit: 2048,
+            stack_limit: 8192,
+            stacks: Vec::new(),
+        }
     }
 }

@@ -447,7 +447,10 @@ fn deep_chains_and_recursion_are_found() {
         .find(|finding| finding.rule == Rule::Recursion)
         .expect("a note on recursion");
     assert!(recursion.message.contains("again > again"), "{verdict}");
-    assert!(look(&module, &options()).is_good());
+    let from = |name: &str, limit| Options { stacks: vec![(name.to_owned(), limit)], ..options() };
+    assert!(look(&module, &from("again", 1000)).is_good());
+    expect_error(&look(&module, &from("first", 4096)), Rule::StackDepth, "first > second > third");
+    expect_error(&look(&module, &from("second", 9000)), Rule::StackDepth, "named second");
 }
 
 #[test]
