@@ -11,6 +11,15 @@ pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
+/// Whether this takes so long that another step of .ci/run does it.
+pub fn elsewhere() -> bool {
+    let elsewhere = std::env::var_os("DDI_OUTSIDE_ELSEWHERE").is_some();
+    if elsewhere {
+        println!("skipped: another step of .ci/run runs it (DDI_OUTSIDE_ELSEWHERE)");
+    }
+    elsewhere
+}
+
 /// A directory, removed when dropped. It has the same name each time: cargo tells packages apart by their place, and would fill the target directory.
 pub struct Outside(PathBuf);
 

@@ -5,20 +5,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ddi_krtld::check::{Options, check};
-use ddi_krtld::finding::Rule;
-use object::build::elf::{Builder, SectionData};
-use object::elf::{SHF_EXECINSTR, STT_FUNC};
 
 use super::build;
 
 /// The module: the one with the most in attach(9E) and devmap(9E).
 const MODULE: &str = "ctxdev";
 
-/// Entry points, and what their functions' symbols have in their names.
+/// Entry points, and what their functions have in their names.
 const ENTRIES: [(&str, &str); 3] = [
-    ("attach(9E)", "6devmap5entry6attach"),
-    ("segmap(9E)", "6devmap4mmap6segmap"),
-    ("devmap(9E)", "6devmap4mmap6devmap"),
+    ("attach(9E)", "devmap::entry::attach"),
+    ("segmap(9E)", "devmap::mmap::segmap"),
+    ("devmap(9E)", "devmap::mmap::devmap"),
 ];
 
 /// A chain has to be shorter.
@@ -50,57 +47,15 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
         .collect()
 }
 
-/// The deepest chain of direct calls from the function down whose symbol has this in its name, as the check of modules finds it.
+/// The deepest chain of direct calls from the function down that has this in its name, as the check of modules finds it.
 fn deepest(file: &[u8], name: &str) -> Result<(u64, String)> {
-    let options = Options { stack_limit: u64::MAX, ..Options::default() };
-    let findings = check(&only(file, name)?, &options);
-    let mut depths = findings.iter().filter(|finding| finding.rule == Rule::StackDepth);
-    let (_, found) = depths.next().and_then(|it| it.message.split_once(": ")).context("no chain of calls")?;
+    let options = Options { stacks: vec![(name.to_owned(), u64::MAX)], ..Options::default() };
+    let findings = check(file, &options);
+    let from = format!(" from {name}: ");
+    let mut found = findings.iter().filter_map(|finding| finding.message.split_once(&from));
+    let (_, found) = found.next().context("no chain of calls")?;
     let (bytes, chain) = found.split_once(" bytes, ").context("no number of bytes")?;
     Ok((bytes.parse().context("no number of bytes")?, chain.to_owned()))
-}
-
-/// The module with this function as its only callback. The check follows all callbacks of a module and tells of the deepest chain: what data refer to.
-fn only(file: &[u8], name: &str) -> Result<Vec<u8>> {
-    let mut builder = Builder::read(file).context("the module is not ELF")?;
-    let place = |symbol| {
-        let symbol: &object::build::elf::Symbol<'_> = builder.symbols.get(symbol);
-        symbol.section.map(|section| (section, symbol.st_value))
-    };
-    let mut functions = Vec::new();
-    let mut wanted = None;
-    for symbol in builder.symbols.iter().filter(|symbol| symbol.st_type() == STT_FUNC) {
-        functions.push(place(symbol.id()));
-        if String::from_utf8_lossy(&symbol.name).contains(name) {
-            wanted = place(symbol.id());
-        }
-    }
-    wanted.context("the module has no such function")?;
-    let mut dropped = Vec::new();
-    for section in &builder.sections {
-        let (Some(of), SectionData::Relocation(relocations)) = (section.sh_info_section, &section.data)
-        else {
-            continue;
-        };
-        if builder.sections.get(of).sh_flags.contains(SHF_EXECINSTR) {
-            continue;
-        }
-        for (index, relocation) in relocations.iter().enumerate() {
-            let target = relocation.symbol.and_then(place);
-            let target = target.map(|(section, at)| (section, at.wrapping_add_signed(relocation.r_addend)));
-            if target.is_some() && target != wanted && functions.contains(&target) {
-                dropped.push((section.id(), index));
-            }
-        }
-    }
-    for (section, index) in dropped.into_iter().rev() {
-        if let SectionData::Relocation(relocations) = &mut builder.sections.get_mut(section).data {
-            relocations.remove(index);
-        }
-    }
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes).context("cannot write the module")?;
-    Ok(bytes)
 }
 
 /// The stacks as a table.
