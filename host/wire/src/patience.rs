@@ -7,7 +7,10 @@
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Polls of one wait.
-const POLLS: u32 = 40;
+const POLLS: u32 = 80;
+/// Polls of a wait that decides whether the next ones sleep at once. Where both ends sleep, the other one is first woken, on another processor: that takes
+/// longer than it then takes to answer.
+const LONG: u32 = 400;
 /// Waits that sleep at once after more than [`MISSES`] in a row that polled and found nothing. The next one then shows whether polling is of use again.
 const PAUSE: u32 = 256;
 /// See [`PAUSE`].
@@ -30,7 +33,7 @@ impl Patience {
             self.0.store(before - 1, Relaxed);
             return None;
         }
-        for n in 0..POLLS {
+        for n in 0..if before == MISSES { LONG } else { POLLS } {
             let found = poll();
             if found.is_some() {
                 if n > 0 {
@@ -63,14 +66,15 @@ mod tests {
     fn waits_that_find_nothing_make_the_next_ones_sleep_at_once() {
         let patience = Patience::new();
         assert_eq!(wait(&patience, 3), 3);
-        for _ in 0..=MISSES {
+        for _ in 0..MISSES {
             assert_eq!(wait(&patience, u32::MAX), POLLS);
         }
+        assert_eq!(wait(&patience, u32::MAX), LONG);
         for _ in 0..PAUSE {
             assert_eq!(wait(&patience, 1), 0);
         }
         assert_eq!(wait(&patience, 1), 1, "and then it polls again");
-        assert_eq!(wait(&patience, u32::MAX), POLLS, "which shows more than the wait before it");
+        assert_eq!(wait(&patience, u32::MAX), LONG, "which shows more than the wait before it");
         assert_eq!(wait(&patience, 3), 0);
         (1..PAUSE).for_each(|_| _ = wait(&patience, 1));
         assert_eq!(wait(&patience, 3), 3);
