@@ -84,8 +84,9 @@ mod own {
         Some(pages * sys::page_size() as u64)
     }
 
-    /// Attaches to a process as a debugger does, looks at a word of it, and lets it go on. The process stops meanwhile. Returns whether it lives.
-    pub fn debug(pid: i32, addr: usize) -> Sys<bool> {
+    /// Attaches to a process as a debugger does, looks at a word of it, and lets it go on. The process stops meanwhile. Returns how it has ended, if it has: nobody else
+    /// is told that.
+    pub fn debug(pid: i32, addr: usize) -> Sys<Option<sys::Status>> {
         let ptrace = |request, addr: usize, signal: i32| {
             // SAFETY: requests that use no memory of ours; the process is a child of this one.
             match unsafe { libc::ptrace(request, pid, addr, signal as usize) } {
@@ -94,16 +95,18 @@ mod own {
             }
         };
         ptrace(libc::PTRACE_ATTACH, 0, 0)?;
-        while let sys::Status::Stopped(signal) = sys::wait_stopped(pid)? {
-            if signal == libc::SIGSTOP {
-                let _ = ptrace(libc::PTRACE_PEEKDATA, addr, 0);
-                let _ = ptrace(libc::PTRACE_DETACH, 0, 0);
-                return Ok(true);
+        loop {
+            match sys::wait_stopped(pid)? {
+                sys::Status::Stopped(libc::SIGSTOP) => {
+                    let _ = ptrace(libc::PTRACE_PEEKDATA, addr, 0);
+                    let _ = ptrace(libc::PTRACE_DETACH, 0, 0);
+                    return Ok(None);
+                }
+                // A fault's, for example: it is the process's. One that is killed meanwhile is waited for.
+                sys::Status::Stopped(signal) => _ = ptrace(libc::PTRACE_CONT, 0, signal),
+                ended => return Ok(Some(ended)),
             }
-            // A fault's, for example: it is the process's.
-            ptrace(libc::PTRACE_CONT, 0, signal)?;
         }
-        Ok(false)
     }
 
     pub fn errno_location() -> *mut i32 {
@@ -167,8 +170,8 @@ mod own {
         None
     }
 
-    pub fn debug(_pid: i32, _addr: usize) -> Sys<bool> {
-        Ok(true)
+    pub fn debug(_pid: i32, _addr: usize) -> Sys<Option<sys::Status>> {
+        Ok(None)
     }
 
     pub fn errno_location() -> *mut i32 {

@@ -462,7 +462,7 @@ fn fork(call: &Call, alone: bool, stack: u64) -> Answer {
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());
         match known {
-            true => shared.leave(&child),
+            true => _ = shared.leave(&child),
             false => shared.copied(&child),
         }
     }

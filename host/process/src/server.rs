@@ -107,7 +107,7 @@ impl Shared {
                 if let Some(line) = &*process.lifeline.lock() {
                     self.watch.remove(line);
                 }
-                Some(Box::new(move |shared| shared.leave(&process)))
+                Some(Box::new(move |shared| _ = shared.leave(&process)))
             }
             Key::Open(id) => {
                 let open = self.opens.read().get(&id).cloned()?;
@@ -149,9 +149,8 @@ impl Shared {
     pub fn forked(self: &Arc<Self>, child: u64, pid: i32) {
         let Some(process) = self.processes.read().get(&child).cloned() else { return };
         self.copied(&process);
-        if pid != 0 && self.watch_death(&process, pid).is_err() {
-            self.leave(&process);
-            // It may have introduced itself meanwhile, and runs. If it has not, it will find nobody.
+        if pid != 0 && self.watch_death(&process, pid).is_err() && self.leave(&process) {
+            // It may have introduced itself meanwhile, and runs. If it has not, it will find nobody. What has left before may have another program by now.
             process.identity.kill();
         }
     }
@@ -232,7 +231,7 @@ impl Shared {
     fn hello(self: &Arc<Self>, conn: Conn, pid: i32) {
         self.watch.drain(self, true);
         let older: Vec<_> = self.processes.read().values().filter(|p| p.pid() == pid).cloned().collect();
-        older.iter().for_each(|p| self.leave(p));
+        older.iter().for_each(|p| _ = self.leave(p));
         let Ok(pidfd) = open_pidfd(pid) else { return };
         let process = Arc::new(Process::new(self.next_id(), self.mem.clone(), Hat::default()));
         let id = process.id();

@@ -121,11 +121,11 @@ impl Shared {
         process.flight.begin().then(guard)
     }
 
-    /// The process has died, has another program now, or was never born.
-    pub fn leave(self: &Arc<Self>, process: &Arc<Process>) {
+    /// The process has died, has another program now, or was never born. False: it was on its way out already.
+    pub fn leave(self: &Arc<Self>, process: &Arc<Process>) -> bool {
         let leave = process.flight.leave(|| process.set_gone(), || self.watch.begin());
         if leave == Leave::Already {
-            return;
+            return false;
         }
         interrupt_all(process);
         if let Some(pidfd) = process.pidfd() {
@@ -138,6 +138,7 @@ impl Shared {
         if leave == Leave::Finish {
             self.finish(process);
         }
+        true
     }
 
     /// Nothing of a process that leaves is in progress any more.

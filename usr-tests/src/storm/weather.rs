@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::ledger::{COUNTERS, Head, LANES, SLOTS};
 use super::{Command, Storm};
 use crate::device::{Dev, READ, RW, SHARED};
-use crate::sys::{self, Errno, Forked, Status, page_size};
+use crate::sys::{self, Forked, Status, page_size};
 use crate::trace::record::Random;
 use crate::{os, probe, runner};
 
@@ -20,6 +20,8 @@ struct Crew {
     stopped: Option<Instant>,
     /// It has been killed by us.
     killed: bool,
+    /// How it has ended, if its debugger has seen that.
+    ended: Option<Status>,
 }
 
 struct Weather<'a> {
@@ -123,7 +125,7 @@ impl Weather<'_> {
             Ok(Forked::Parent(pid)) => {
                 // So that it is one before it is killed, whoever comes first.
                 let _ = sys::make_process_group(pid);
-                self.crews.push(Crew { pid, stopped: None, killed: false });
+                self.crews.push(Crew { pid, stopped: None, killed: false, ended: None });
             }
             Err(_) => lane.give_back(),
         }
@@ -216,12 +218,13 @@ impl Weather<'_> {
     fn debug(&mut self) {
         let at = self.random.below(self.crews.len());
         let page = self.random.below(16);
-        let crew = &self.crews[at];
-        if crew.stopped.is_none()
-            && !crew.killed
-            && os::debug(crew.pid, 0x2_0000_0000 + page * page_size()) == Ok(true)
-        {
-            self.debugged += 1;
+        let crew = &mut self.crews[at];
+        if crew.stopped.is_none() && !crew.killed && crew.ended.is_none() {
+            match os::debug(crew.pid, 0x2_0000_0000 + page * page_size()) {
+                Ok(None) => self.debugged += 1,
+                Ok(ended) => crew.ended = ended,
+                Err(_) => {}
+            }
         }
     }
 
@@ -230,15 +233,13 @@ impl Weather<'_> {
         let mut at = 0;
         while at < self.crews.len() {
             let crew = &self.crews[at];
-            let status = match sys::wait_now(crew.pid) {
+            let status = match crew.ended.map_or_else(|| sys::wait_now(crew.pid), |ended| Ok(Some(ended))) {
                 Ok(None) => {
                     at += 1;
                     continue;
                 }
-                // A debugger has seen its end.
-                Err(Errno(libc::ECHILD)) => Status::Killed(libc::SIGKILL),
                 Ok(Some(status)) => status,
-                Err(errno) => return Err(format!("wait: {errno}")),
+                Err(errno) => return Err(format!("wait for a worker ({}): {errno}", crew.pid)),
             };
             match status {
                 Status::Stopped(_) => {
