@@ -29,6 +29,8 @@ struct Orders {
     conn: i32,
     uffd: i32,
     memory: i32,
+    /// Why there is no agent; 0 if there is one.
+    error: i32,
 }
 
 /// Starts the agent; returns the host's end of its connection.
@@ -40,6 +42,7 @@ pub fn start() -> Result<i32, i32> {
             conn: ours,
             uffd: state::UFFD.load(Ordering::Relaxed),
             memory: state::MEMORY.load(Ordering::Relaxed),
+            error: 0,
         };
         // SAFETY: the area is new, page-aligned and large enough.
         unsafe { (area as *mut Orders).write(orders) };
@@ -75,7 +78,13 @@ fn launch(area: u64) -> Result<(), i32> {
         while sys::wait_for(pid, libc::__WALL) == Err(libc::EINTR) {}
     }
     sys::set_mask(before);
-    if pid > 0 { Ok(()) } else { Err(failed) }
+    // SAFETY: written by `start`; the intermediate task has ended, and an agent changes none of it.
+    let error = unsafe { (*(area as *const Orders)).error };
+    match (pid > 0, error) {
+        (true, 0) => Ok(()),
+        (true, error) => Err(error),
+        (false, _) => Err(failed),
+    }
 }
 
 /// The intermediate task. It closes all descriptors but the agent's before its parent resumes, so that the agent's copies keep open nothing that the
@@ -83,10 +92,15 @@ fn launch(area: u64) -> Result<(), i32> {
 extern "C" fn intermediate(area: *mut libc::c_void) -> libc::c_int {
     // SAFETY: written by `start`, which waits.
     let orders = unsafe { &mut *area.cast::<Orders>() };
-    keep(orders);
+    if !keep(orders) {
+        orders.error = libc::EMFILE;
+        sys::exit(0);
+    }
     let stack = (area as u64 + LEN) as *mut libc::c_void;
     // SAFETY: `stack` is the top of memory that only the new task uses.
-    unsafe { libc::clone(agent, stack, libc::CLONE_VM | libc::CLONE_FILES, area) };
+    if unsafe { libc::clone(agent, stack, libc::CLONE_VM | libc::CLONE_FILES, area) } < 0 {
+        orders.error = libc::EAGAIN;
+    }
     sys::exit(0)
 }
 
@@ -105,8 +119,8 @@ extern "C" fn agent(area: *mut libc::c_void) -> libc::c_int {
     sys::exit(0)
 }
 
-/// Closes all descriptors but ours, which get the lowest numbers.
-fn keep(orders: &mut Orders) {
+/// Closes all descriptors but ours, which get the lowest numbers. False: there was no room for one.
+fn keep(orders: &mut Orders) -> bool {
     // First out of the way of the numbers they are to have.
     let up = |fd: i32| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10).map_or(-1, |n| n as i32);
     let (conn, uffd, memory) = (up(orders.conn), up(orders.uffd), up(orders.memory));
@@ -117,11 +131,15 @@ fn keep(orders: &mut Orders) {
         }
         sys::dup2(fd, to).map_or(-1, |_| to)
     };
-    *orders = Orders { conn: down(conn, 0), uffd: down(uffd, 1), memory: down(memory, 2) };
+    let wanted = [orders.conn, orders.uffd, orders.memory].map(|fd| fd >= 0);
+    let kept = [down(conn, 0), down(uffd, 1), down(memory, 2)];
+    [orders.conn, orders.uffd, orders.memory] = kept;
+    let room = kept.map(|fd| fd >= 0) == wanted;
     // This task's descriptors are its own copy.
     if sys::close_range(3, u32::MAX, 0).is_err() {
         (3..65536).for_each(sys::close);
     }
+    room
 }
 
 fn serve(conn: i32, uffd: i32, memory: i32, buf: &mut [u8]) {

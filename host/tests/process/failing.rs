@@ -21,6 +21,7 @@ pub const PARTS: &[Part] = &[
     ("interrupt", interrupt),
     ("no-descriptors", no_descriptors),
     ("no-descriptors-calls", no_descriptors_calls),
+    ("few-descriptors", few_descriptors),
     ("no-descriptors-poison", no_descriptors_poison),
 ];
 
@@ -74,6 +75,19 @@ fn no_descriptors() {
             std::process::exit(libc::SIGBUS);
         }
     }
+}
+
+/// The first mmap of a process that has too few descriptors for it says so, whichever of them is the one that it cannot have.
+fn few_descriptors() {
+    let fd = open();
+    let enough = (0..64).find(|limit| {
+        limit_files(*limit);
+        let made = try_map(fd, 1, 0, libc::MAP_SHARED, libc::PROT_READ);
+        limit_files(u64::MAX);
+        check("mmap", made.as_ref().err().is_none_or(|e| *e == libc::EMFILE), true);
+        made.is_ok()
+    });
+    check("some are too few, and some are enough", enough.is_some_and(|limit| limit > 3), true);
 }
 
 /// Calls of such a thread that change device memory fail, and change nothing: without the host's knowledge its next translation would

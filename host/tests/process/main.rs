@@ -207,6 +207,7 @@ const CASES: &[Case] = &[
         status(b.client("no-descriptors"), if by_signals { libc::SIGBUS } else { 0 })
     }),
     part!("no-descriptors-calls", 0),
+    part!("few-descriptors", 0),
     ("no-descriptors-poison", true, |b| status(b.client("no-descriptors-poison"), 0)),
     part!("other-frames", 0),
     part!("panic", 0),
