@@ -170,7 +170,7 @@ mod own {
         None
     }
 
-    pub fn debug(_pid: i32, _addr: usize) -> Sys<Option<sys::Status>> {
+    pub fn debug(_pid: i32, _addr: usize) -> Sys<Option<crate::sys::Status>> {
         Ok(None)
     }
 
