@@ -25,7 +25,7 @@ pub struct Against {
     /// The deepest stack of direct calls, in bytes (a kernel thread has 20 KiB, interrupts included).
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().stack_limit)]
     stack_limit: u64,
-    /// The deepest stack of direct calls from a function that the kernel calls and that has this in its name.
+    /// The deepest stack of direct calls from each function that the kernel calls and that has NAME in its name.
     #[arg(long, value_name = "NAME=BYTES", value_parser = stack_of)]
     stack_of: Vec<(String, u64)>,
 }

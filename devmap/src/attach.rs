@@ -40,7 +40,7 @@ impl<'a> Attach<'a> {
 /// All mappings of an instance, and their hysteresis. Clones are the same.
 #[derive(Clone)]
 pub struct Mappings {
-    /// Of all.
+    /// [`MappingSet::all`] returns the instance's mappings.
     set: MappingSet,
 }
 

@@ -73,7 +73,8 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
 
     /// Attaches an instance of the device: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
     ///
-    /// The minor node is created after this has returned, so the device cannot be opened before. What it returns lies on the stack first, which is small in a kernel: larger parts go into boxes.
+    /// The minor node is created after this has returned, so the device cannot be opened before.
+    /// The value is returned on the stack, and kernel stacks are small: keep large parts in boxes.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
 
     /// Returns the minor node of this index (less than [`MINORS`](Device::MINORS)), which gives the device its name in /dev, or None if this instance does

@@ -80,7 +80,7 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     }
 }
 
-/// attach(9E), `DDI_RESUME`: by itself, for what it has on the stack would lie below all of attach.
+/// attach(9E), `DDI_RESUME`. Not inlined: its locals would be in attach's frame.
 ///
 /// # Safety
 /// The node's attach(9E).

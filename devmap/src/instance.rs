@@ -28,7 +28,7 @@ pub(crate) struct Instance<D: Device> {
 /// The device of an instance, as its attach has returned it.
 ///
 /// # Invariants
-/// It is no error, once the instance is made.
+/// `Ok` once [`Instance::new`] has returned.
 #[repr(transparent)]
 pub(crate) struct Made<D>(Result<D, Errno>);
 
@@ -45,7 +45,7 @@ impl<D> Deref for Made<D> {
 impl<D: Device> Instance<D> {
     /// Attaches a device. Kernel context, in attach of its node.
     ///
-    /// What attach returns goes where it stays before anybody looks at it, and attach is a function of its own: devices are large, and a kernel's stacks are small.
+    /// `D::attach` is not inlined here, and its result is moved once, before it is looked at: devices are large, and kernel stacks small.
     #[inline(always)]
     pub(crate) fn new(home: Home, node: Node<'_>) -> Result<Box<Instance<D>>, Errno> {
         #[inline(never)]

@@ -144,7 +144,8 @@ pub fn try_words(count: usize) -> Result<Box<[u64]>, Errno> {
     Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(memory, count)) })
 }
 
-/// Allocates an empty vector with room for `count` values, at least one. Fails with `ENOMEM`. Where the stack matters: growing takes more of it.
+/// Allocates an empty vector with room for `count` values, at least one. May sleep for memory: user or kernel context. Fails with `ENOMEM` if no allocation can be so
+/// large. Uses less stack than a vector that grows.
 pub(crate) fn try_room<T>(count: usize) -> Result<Vec<T>, Errno> {
     let layout = Layout::array::<T>(count).map_err(|_| Errno::ENOMEM)?;
     if layout.size() == 0 {

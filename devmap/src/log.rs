@@ -1,6 +1,6 @@
 //! Messages: [`note!`](crate::note!), [`warn!`](crate::warn!) and [`log_only!`](crate::log_only!), over `cmn_err(9F)`.
 //!
-//! Any context; nothing is allocated. A message is truncated at 240 bytes. Do not log what a process can cause
+//! Any context; nothing is allocated, but by `warn_of` for attach and detach. A message is truncated at 240 bytes. Do not log what a process can cause
 //! at any rate.
 
 use alloc::boxed::Box;
@@ -50,7 +50,7 @@ pub fn line(level: Level, log_only: bool, message: &CStr) {
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn warn_of(node: *mut sys::dev_info_t, what: &str, why: &Refusal) {
-    // Not on the stack, as others: who refuses may be deep in it already.
+    // Not on the stack, like other lines: attach and detach call this deep in theirs.
     let mut line = Box::new(Line::new());
     let mut end = line.end();
     // SAFETY: the caller's.

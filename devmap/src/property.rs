@@ -27,7 +27,7 @@ fn with<R>(name: &str, f: impl FnOnce(*mut c_char) -> R) -> Option<R> {
     Some(f(name.as_ptr().cast_mut().cast()))
 }
 
-/// A name for the kernel, which ends in NUL; nothing if it has another inside. Allocated: on the stack any name takes as much as the longest.
+/// Returns a copy of a name that ends in NUL, or nothing if there is a NUL inside. Allocates: on the stack, room for the longest name would be taken for each.
 #[cold]
 #[inline(never)]
 fn terminated(name: &str) -> Option<Box<[u64]>> {
@@ -184,7 +184,7 @@ impl<'a> Properties<'a> {
         self.lookup(name, sys::ddi_prop_lookup_int_array)
     }
 
-    /// As [`ints`](Properties::ints), of a name that the kernel can read as it is.
+    /// As [`ints`](Properties::ints); copies no name.
     pub(crate) fn ints_named(&self, name: &CStr) -> Result<Values<i32>, Error> {
         // SAFETY: a C string.
         unsafe { self.look_up(name.as_ptr().cast_mut(), sys::ddi_prop_lookup_int_array) }
@@ -245,7 +245,7 @@ impl<'a> Properties<'a> {
         there.is_some_and(|there| there != 0)
     }
 
-    /// As [`has`](Properties::has), of a name that the kernel can read as it is.
+    /// As [`has`](Properties::has); copies no name.
     pub(crate) fn has_named(&self, name: &CStr) -> bool {
         let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
         // SAFETY: as in `lookup`.

@@ -39,7 +39,7 @@ impl<T> Places<T> {
         behind.iter().zip(from..).find_map(|(place, at)| Some((place.as_ref()?, at.saturating_add(1))))
     }
 
-    /// Makes room for more, when all places are taken. It is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
+    /// Doubles the room. All places are taken, so `free` is empty. Waits for memory, which can be too little for ever only with more mappings than a kernel has memory for.
     #[cold]
     fn grow(&mut self) {
         let room = self.places.capacity().saturating_mul(2).max(4);

@@ -160,7 +160,7 @@ pub struct CtxDev {
     engine: Mutex<Engine>,
     contexts: Box<Contexts>,
     one_region: bool,
-    /// Its number among the devices of its kind.
+    /// The number in its minor node's name.
     unit: i32,
 }
 

@@ -304,7 +304,7 @@ impl<P: Platform> Framework<P> {
             let load =
                 |(start, len)| st.load_range(&self.platform, handle.space(), start, len, asked.rw, false);
             let more = st.around(range.0, range.1);
-            // What cannot be loaded round about is no concern of this access.
+            // The access needs only its own range.
             return if more != range && load(more).is_ok() { FaultCode::OK } else { load(range) };
         }
         self.serve_plain_locking(handle, st, range, asked, progress)

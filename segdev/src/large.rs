@@ -1,4 +1,4 @@
-//! Large pages: which MMU page size a device mapping may use, and the range round a fault that they make, or that the platform wants.
+//! What is loaded round a fault: the large pages that a device mapping may use, and the block that the platform wants ([`Platform::LOADS_AROUND`]).
 
 use crate::handle::Hold;
 use crate::object::View;

@@ -50,8 +50,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// [`Framework::trim`] is called. Without it they are dropped with the last handle.
     const KEEPS_CALLBACKS: bool = true;
 
-    /// A power of two: of so many bytes, aligned in the address space, a fault of a handle without access callback loads all that is the handle's.
-    /// No driver is asked for them, so none can tell. 0: what the access needs, as illumos does.
+    /// Bytes, a power of two: a fault of a handle without access callback loads all its pages in the same aligned block of so many. No driver is
+    /// called for them, so none can tell. 0: only what the access needs, as on illumos.
     const LOADS_AROUND: u64 = 0;
 
     // ---- waiting ----

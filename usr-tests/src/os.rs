@@ -84,8 +84,8 @@ mod own {
         Some(pages * sys::page_size() as u64)
     }
 
-    /// Attaches to a process as a debugger does, looks at a word of it, and lets it go on. The process stops meanwhile. Returns how it has ended, if it has: nobody else
-    /// is told that.
+    /// Attaches to a process as a debugger does, looks at a word of it, and lets it go on. The process stops meanwhile. Returns its exit status if it has
+    /// ended, which no other wait reports then.
     pub fn debug(pid: i32, addr: usize) -> Sys<Option<sys::Status>> {
         let ptrace = |request, addr: usize, signal: i32| {
             // SAFETY: requests that use no memory of ours; the process is a child of this one.

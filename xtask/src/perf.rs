@@ -4,8 +4,8 @@
 //! callgrind (of the operations themselves, without those of the driver and the kernel, as in the reference's table), measures nanoseconds in a run
 //! of its own, and compares. Draws how the costs grow into docs/perf.
 //!
-//! Exit status 1 when a workload costs more than the reference, something grows that must stay flat, a mapping model costs more than it may beside plain devmap, or a module is too large or its stack too deep. Workloads that do cost more so far are in
-//! segdev/bench/above.tsv, layer-above.tsv, own-above.tsv, ports-above.tsv and size-above.tsv, with what they cost: for them it is 1 when they cost more than that.
+//! Exit status 1 when a workload costs more than the reference, something grows that must stay flat, a mapping model costs more than it may beside plain devmap, or a
+//! module is too large or its stack too deep. Workloads that do cost more so far are in segdev/bench/above.tsv, layer-above.tsv, own-above.tsv, ports-above.tsv and size-above.tsv, with what they cost: for them it is 1 when they cost more than that.
 
 mod build;
 mod layer;

@@ -11,7 +11,7 @@ pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Whether this takes so long that another step of .ci/run does it.
+/// Returns whether another step of .ci/run runs this test, which takes long.
 pub fn elsewhere() -> bool {
     let elsewhere = std::env::var_os("DDI_OUTSIDE_ELSEWHERE").is_some();
     if elsewhere {

@@ -51,6 +51,7 @@ impl Made {
         count: usize,
         flags: u8,
     ) -> Result<Made, Error> {
+        // In place: a `Text` that is returned lies on the stack twice.
         let mut name = Name::new();
         let set = name.end().name(set).ok_or(TOO_LONG)?;
         let count = u32::try_from(count).map_err(|_| TOO_LONG)?;

@@ -40,7 +40,7 @@ impl Board {
         let nodes: Vec<&DeviceNode> =
             nodes.iter().filter(|n| n.path.len() <= PATH_MAX).take(BOARD_ENTRIES).collect();
         let sequence = header.sequence.load(Ordering::Relaxed).wrapping_add(1);
-        // Who reads an entry of this list, which was the one before the last, finds the last one's number afterwards.
+        // A reader that still has this place's old list, and reads a new entry, finds the number changed afterwards.
         fence(Ordering::Release);
         for (i, node) in nodes.iter().enumerate() {
             let mut path = [0; PATH_MAX];

@@ -239,10 +239,6 @@ impl Process {
                     hat.change_to(part, want);
                     // What is loaded is there. If Linux has dropped it by itself, the next access brings it back.
                     for (page, pages) in hat.unloaded(part.page, part.pages) {
-                        if pages == 1 && hat.due.leave(self.id(), page) {
-                            hat.mark(page, 1, true);
-                            continue;
-                        }
                         self.resolve(hat, uffd, page, pages)?;
                     }
                 }
@@ -312,8 +308,8 @@ impl Process {
         }
     }
 
-    /// Returns whether a page is loaded for an access: another fault has loaded it, or Linux has dropped its translation by itself, which [`end_fault`](Self::end_fault)
-    /// puts back then.
+    /// Returns whether a page is loaded for an access, and no driver need be asked: another fault has loaded it, or Linux has dropped its translation by itself. Then
+    /// [`end_fault`](Self::end_fault) installs it again.
     pub(super) fn is_loaded_for(&self, page: u64, access: Prot) -> bool {
         let mut hat = self.hat.lock();
         let loaded = hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access));

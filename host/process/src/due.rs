@@ -23,7 +23,7 @@ impl Due {
         left
     }
 
-    /// The end of the fault that is served is to install the translation of its page, which is loaded.
+    /// Adds a page that is loaded, and whose fault is served: the end of that installs its translation.
     pub fn put_back(&mut self, page: u64) {
         if !self.pages.contains(&page) {
             self.pages.push(page);

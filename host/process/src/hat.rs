@@ -170,7 +170,8 @@ impl Hat {
         }
     }
 
-    /// The usual load: of one page of a process, as it is mapped, which is loaded or whose fault the calling thread serves. Any other is none: false.
+    /// Loads a page without a call of Linux: it is loaded already, or the calling thread serves its fault, whose end installs it. Returns false, and does nothing, for
+    /// several pages, another frame or protection than that of the mapping, and during a fork.
     pub fn load_usual(&mut self, process: u64, want: Part) -> bool {
         let Some((&start, run)) = self.runs.range_mut(..=want.page).next_back() else { return false };
         let at = want.page - start;

@@ -130,7 +130,7 @@ impl Shared {
     /// Watches for the death of a process; more than once is harmless.
     ///
     /// # Errors
-    /// `ESRCH`: it is on its way out.
+    /// `ESRCH`: it has ended, or is on its way out. Otherwise there is no descriptor or no memory for that.
     fn watch_death(&self, process: &Process, pid: i32) -> Result<(), i32> {
         if process.pidfd().is_some() {
             return Ok(());
@@ -150,14 +150,14 @@ impl Shared {
         let Some(process) = self.processes.read().get(&child).cloned() else { return };
         self.copied(&process);
         if pid != 0 && self.watch_death(&process, pid).is_err() && self.leave(&process) {
-            // It may have introduced itself meanwhile, and runs. If it has not, it will find nobody. What has left before may have another program by now.
+            // It runs if it has introduced itself meanwhile; otherwise its connection is closed. One that has left before may have another program by now.
             process.identity.kill();
         }
     }
 
     /// A forked child runs and introduces itself.
     fn born(self: &Arc<Self>, process: &Arc<Process>, pid: i32, mode: FaultMode, fds: Vec<OwnedFd>) {
-        // Nobody finishes it while it is made one that can be served.
+        // It is not finished before this has returned.
         let flight = self.begin(process);
         let r = (|| {
             flight.as_ref().ok_or(libc::ESRCH)?;

@@ -119,7 +119,7 @@ extern "C" fn agent(area: *mut libc::c_void) -> libc::c_int {
     sys::exit(0)
 }
 
-/// Closes all descriptors but ours, which get the lowest numbers. False: there was no room for one.
+/// Closes all descriptors but ours, which get the lowest numbers. Returns false if one of ours could not be duplicated.
 fn keep(orders: &mut Orders) -> bool {
     // First out of the way of the numbers they are to have.
     let up = |fd: i32| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10).map_or(-1, |n| n as i32);

@@ -59,7 +59,7 @@ pub fn plausible(board: u64) -> bool {
     board != 0
 }
 
-/// What `f` makes of the entries of the board. It is asked again if they have been replaced meanwhile.
+/// Returns what `f` returns for the entries of the board. Calls it again if the list has been replaced meanwhile.
 fn search<R>(f: impl Fn(&mut dyn Iterator<Item = BoardEntry>) -> Option<R>) -> Option<R> {
     let board = state::host()?.board;
     if board == 0 {
@@ -77,14 +77,14 @@ fn search<R>(f: impl Fn(&mut dyn Iterator<Item = BoardEntry>) -> Option<R>) -> O
         });
         let found = f(&mut entries);
         fence(Ordering::Acquire);
-        // Whoever replaces the list has first written the one that comes after it.
+        // This list's place is written again only after the next list has changed the number.
         if header.sequence.load(Ordering::Relaxed) == sequence {
             return found;
         }
     }
 }
 
-/// The first of what `f` makes of an entry.
+/// Returns the first value that `f` returns for an entry of the board.
 fn first<R>(f: impl Fn(&BoardEntry) -> Option<R>) -> Option<R> {
     search(|entries| entries.filter_map(|entry| f(&entry)).next())
 }

@@ -40,7 +40,7 @@ pub enum What {
 }
 
 /// Faults that are measured.
-pub(super) const FAULTS: u32 = 4000;
+const FAULTS: u32 = 4000;
 /// Mappings of a process of the crowd.
 pub(super) const CROWD_MAPPINGS: usize = 100;
 const READS: u32 = 20_000_000;
@@ -67,11 +67,11 @@ fn per_operation(count: u32, mut operation: impl FnMut()) -> f64 {
     times[10]
 }
 
-/// Nanoseconds of an access that faults, the median of [`FAULTS`]: before each `lose` takes the translation away.
+/// Returns the nanoseconds of an access that faults, the median of [`FAULTS`]. `lose` unloads the page before each.
 fn faults(word: &AtomicU64, mut lose: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
     let time = |_| {
         lose()?;
-        // Who has helped to take it away is done with that, and sleeps.
+        // Lets the threads that have unloaded it go to sleep.
         std::thread::yield_now();
         let from = Instant::now();
         word.load(Ordering::Relaxed);

@@ -96,7 +96,7 @@ impl Bench<'_> {
         number
     }
 
-    /// Switches a second of the engine between two processes, on these processors.
+    /// Returns the engine's context switches per second between two processes on these processors.
     fn contend(&self, cpus: &[usize]) -> io::Result<f64> {
         let clients: Vec<_> = cpus
             .iter()
@@ -134,37 +134,17 @@ pub fn run(
     Ok(i32::from(!clean))
 }
 
-/// Processor time, in nanoseconds, that this process and those it has waited for have used.
-fn used() -> u64 {
-    let of = |who| {
-        // SAFETY: all zeroes is a value of this structure.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: the structure lives through the call.
-        unsafe { libc::getrusage(who, &mut usage) };
-        let sum = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
-        let micros = usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
-        sum.cast_unsigned() * 1_000_000_000 + micros.cast_unsigned() * 1000
-    };
-    of(libc::RUSAGE_SELF) + of(libc::RUSAGE_CHILDREN)
-}
-
-/// Cost of a revoke and a fault while a trace is recorded, and while none is: processor time of the process and the host, which others on the machine disturb less. The
-/// two take turns, and the least disturbed run of each counts.
+/// Cost of a fault while a trace is recorded, and while none is. The two take turns, and the least disturbed run of each counts.
 fn traced(bench: &Bench<'_>, cpu: usize) -> io::Result<(f64, f64)> {
     const TURNS: usize = 9;
     let file = rustix::fs::memfd_create("ddi-bench-trace", rustix::fs::MemfdFlags::CLOEXEC)?;
     ddi_trace::start(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), 64 << 20)?;
     let (mut with, mut without) = (f64::MAX, f64::MAX);
-    let run = || -> io::Result<f64> {
-        let before = used();
-        bench.under_host("fault", cpu)?;
-        Ok((used() - before) as f64 / f64::from(client::FAULTS))
-    };
     for _ in 0..TURNS {
         ddi_trace::resume();
-        with = with.min(run()?);
+        with = with.min(bench.under_host("fault", cpu)?);
         ddi_trace::pause();
-        without = without.min(run()?);
+        without = without.min(bench.under_host("fault", cpu)?);
     }
     Ok((with, without))
 }
@@ -189,7 +169,7 @@ fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
     }
     if watched {
         let (traced, plain) = traced(&bench, cpus[0])?;
-        row("revoke and fault, traced and not", traced, plain, &us)?;
+        row("fault, traced and not", traced, plain, &us)?;
     }
     pin(&cpus)?;
     let last = cpus[cpus.len() - 1];

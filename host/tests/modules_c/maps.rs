@@ -175,7 +175,7 @@ fn client_of_a_remapped_handle_shows_other_memory() {
     assert_eq!((bad, errno()), (libc::MAP_FAILED, libc::ENXIO));
 }
 
-/// How often this thread has waited for something.
+/// Returns the number of voluntary context switches of this thread.
 fn waits() -> i64 {
     // SAFETY: integers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

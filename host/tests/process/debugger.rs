@@ -1,4 +1,4 @@
-//! What a debugger sees of a process that uses a device: what the process itself would, or an error.
+//! What a debugger sees of a process that uses a device: what the process itself would, or an error. And what it can bring about.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -48,14 +48,26 @@ fn by_call(pid: i32, at: u64) -> Result<u64, i32> {
     }
 }
 
+/// Makes a request of ptrace(2) that takes a number only, of a child of ours.
+fn trace(request: libc::c_uint, pid: i32, data: usize) {
+    // SAFETY: no memory is involved.
+    let done = unsafe { libc::ptrace(request, pid, std::ptr::null_mut::<libc::c_void>(), data) };
+    check("ptrace", (done, if done == 0 { 0 } else { errno() }), (0, 0));
+}
+
+/// Waits for a child of ours. Returns its status.
+fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: room for the status.
+    check("wait", unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }, pid);
+    status
+}
+
 /// By ptrace(2), and whether a word could be written there, too.
 fn by_trace(pid: i32, at: u64, new: u64) -> (Result<u64, i32>, bool) {
     let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: a child of ours.
-    check("attach", unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid, none, none) }, 0);
-    let mut status = 0;
-    // SAFETY: room for the status.
-    check("stopped", unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }, pid);
+    trace(libc::PTRACE_ATTACH, pid, 0);
+    wait(pid);
     let address = at as *mut libc::c_void;
     // SAFETY: no arguments.
     let error = unsafe { libc::__errno_location() };
@@ -66,8 +78,7 @@ fn by_trace(pid: i32, at: u64, new: u64) -> (Result<u64, i32>, bool) {
     let seen = if errno() == 0 { Ok(word.cast_unsigned()) } else { Err(errno()) };
     // SAFETY: as above.
     let put = unsafe { libc::ptrace(libc::PTRACE_POKEDATA, pid, address, new as *mut libc::c_void) } == 0;
-    // SAFETY: as above.
-    check("detach", unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, none) }, 0);
+    trace(libc::PTRACE_DETACH, pid, 0);
     (seen, put)
 }
 
@@ -113,28 +124,10 @@ pub fn play() {
     check("process_vm_readv, refused", by_call(pid, at), Err(libc::EFAULT));
     check("fail no more", ioctl(fd, kernel::FAIL_FAULTS, 0), 0);
     say(to_child[1], 2);
-    let mut status = 0;
-    // SAFETY: room for the status.
-    check("wait", unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-    check("the process", status, 0);
+    check("the process", wait(pid), 0);
 }
 
-/// ptrace(2) of a child of ours.
-fn trace(request: libc::c_uint, pid: i32, data: usize) {
-    // SAFETY: these requests take a number only.
-    let done = unsafe { libc::ptrace(request, pid, std::ptr::null_mut::<libc::c_void>(), data) };
-    check("ptrace", (done, if done == 0 { 0 } else { errno() }), (0, 0));
-}
-
-/// Waits for a child of ours; its status.
-fn wait(pid: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: room for the status.
-    check("wait", unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }, pid);
-    status
-}
-
-/// A forked child is known to the host before its parent says anything of it, as a debugger can bring about. That the host cannot name it a second time then is no harm.
+/// A debugger lets a forked child introduce itself to the host before its parent tells the host of it. The host opens no second descriptor for it, and serves it on.
 pub fn forks() {
     let fd = open();
     let (to_child, to_us) = (pipe(), pipe());
@@ -169,7 +162,7 @@ pub fn forks() {
     check("stopped", libc::WIFSTOPPED(wait(child)), true);
     trace(libc::PTRACE_DETACH, child, 0);
     check("the child runs", hear(to_us[0]), 1);
-    check("arm", ioctl(fd, kernel::ARM_NAMING, 1), 0);
+    check("arm", ioctl(fd, kernel::ARM_PIDFD, 1), 0);
     trace(libc::PTRACE_DETACH, parent, 0);
     // Its message comes before any call of it that the host answers.
     std::thread::sleep(std::time::Duration::from_millis(100));

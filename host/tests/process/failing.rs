@@ -77,7 +77,7 @@ fn no_descriptors() {
     }
 }
 
-/// The first mmap of a process that has too few descriptors for it says so, whichever of them is the one that it cannot have.
+/// The first mmap fails with `EMFILE`, whichever of the descriptors that it takes is one too many.
 fn few_descriptors() {
     let fd = open();
     let enough = (0..64).find(|limit| {

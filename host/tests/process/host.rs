@@ -274,7 +274,7 @@ pub fn leftovers(_: &Bench) -> Result<(), String> {
     if ours == 1 { Ok(()) } else { Err(format!("{ours} sockets")) }
 }
 
-/// A device that stays is there for processes whenever the list of devices is replaced, however long that takes.
+/// Processes find a device that stays while the list of devices is replaced all the time.
 pub fn list_is_replaced(b: &Bench) -> Result<(), String> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

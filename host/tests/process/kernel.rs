@@ -28,8 +28,8 @@ pub const PANIC: u64 = 8;
 /// From here on the n-th place where the host may fail does.
 pub const ARM: u64 = 9;
 pub const DISARM: u64 = 10;
-/// The same, of the places where the host asks Linux to name a process.
-pub const ARM_NAMING: u64 = 14;
+/// The same, of the places where the host opens a descriptor for a process.
+pub const ARM_PIDFD: u64 = 14;
 /// Blocks until the witness has another turn; returns 1 when there will be none.
 pub const TURN: u64 = 11;
 /// The next fault fails so many milliseconds after it was asked about.
@@ -277,7 +277,7 @@ impl Kernel for TestKernel {
                 return Ok(text.len() as i32);
             }
             ARM => failpoint::arm(arg, ""),
-            ARM_NAMING => failpoint::arm(arg, "pidfd_open"),
+            ARM_PIDFD => failpoint::arm(arg, "pidfd_open"),
             DISARM => _ = failpoint::disarm(),
             TURN => return Ok(i32::from(!self.turns.take())),
             PANIC => panic!("{EXPECTED_PANIC}"),

@@ -53,7 +53,7 @@ pub const PARTS: &[Part] = &[
     ("pass", pass),
 ];
 
-/// The device is there each time, for a second.
+/// Looks for the device for a second, and finds it each time.
 fn look_again() {
     let end = std::time::Instant::now() + Duration::from_secs(1);
     while std::time::Instant::now() < end {

@@ -43,12 +43,12 @@ pub const HEAD_MAX: usize = 128;
 /// Most bytes of a message.
 pub const MESSAGE_MAX: usize = HEAD_MAX + PAYLOAD_MAX;
 
-/// The board: a memfd that lists the device nodes, mapped read-only by every client. It has room for two lists: a new one is written where the list before the last was, so
-/// that a writer who is held up keeps nobody from reading.
+/// The board: a memfd that lists the device nodes, mapped read-only by every client. It has room for two lists: a new one is written in place of the last but one, so
+/// that readers never wait for the writer.
 #[repr(C)]
 #[derive(Debug)]
 pub struct BoardHeader {
-    /// Number of lists that have been written. The last one is that of its lowest bit; a reader who finds the number changed reads again.
+    /// Number of lists that have been written; its lowest bit is the place of the last one. A reader that finds the number changed reads again.
     pub sequence: core::sync::atomic::AtomicU32,
     /// Entries of each list.
     pub counts: [core::sync::atomic::AtomicU32; 2],

@@ -33,7 +33,8 @@ impl Patience {
             self.0.store(before - 1, Relaxed);
             return None;
         }
-        for n in 0..if before == MISSES { LONG } else { POLLS } {
+        let polls = if before == MISSES { LONG } else { POLLS };
+        for n in 0..polls {
             let found = poll();
             if found.is_some() {
                 if n > 0 {

@@ -20,7 +20,7 @@ struct Crew {
     stopped: Option<Instant>,
     /// It has been killed by us.
     killed: bool,
-    /// How it has ended, if its debugger has seen that.
+    /// Its exit status, if that was reported to a debugger's wait.
     ended: Option<Status>,
 }
 

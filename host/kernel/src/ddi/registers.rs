@@ -151,7 +151,7 @@ macro_rules! width {
                 if way.swap { value.swap_bytes() } else { value }
             }
 
-            /// Writes element `index` of a checked access, of which the simulated device is not told.
+            /// Writes element `index` of a checked access without telling the simulated device.
             fn store(way: Way, index: usize, value: $type) {
                 let address = way.element(index, size_of::<$type>());
                 if let Some(device) = way.config {

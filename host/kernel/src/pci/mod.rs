@@ -270,35 +270,31 @@ pub fn of(node: &Node) -> Option<&'static Device> {
     node.device()?.downcast_ref()
 }
 
-/// Whether a write to this memory may have an effect, of which [`written`] is to be told.
+/// Returns the device that has registers in these bytes, the number of their base address register and the offset there, if any device's registers have effects.
+fn registers_at(address: usize, len: usize) -> Option<(&'static Device, u8, u64)> {
+    if !STATE.effects.load(Ordering::Acquire) {
+        return None;
+    }
+    let (pfn, offset) = memory().frame_of(address as *const u8)?;
+    let from = pfn * PAGE_SIZE + offset;
+    let to = from + len as u64;
+    STATE.devices.read().iter().find_map(|device| {
+        let start = |bar: &device::BarMemory| bar.pfn * PAGE_SIZE;
+        let bar = device.bars().iter().find(|bar| start(bar) < to && from < start(bar) + bar.len)?;
+        Some((*device, bar.number, from.saturating_sub(start(bar))))
+    })
+}
+
+/// Returns whether a write to these bytes may have an effect, so that [`written`] must be called for it.
 pub fn has_effects(address: usize, len: usize) -> bool {
-    let registers = |address: usize| {
-        let (pfn, offset) = memory().frame_of(address as *const u8)?;
-        let start = pfn * PAGE_SIZE + offset;
-        let end = start + len as u64;
-        let devices = STATE.devices.read();
-        let mut bars = devices.iter().flat_map(|device| device.bars());
-        bars.find(|bar| bar.pfn * PAGE_SIZE < end && start < bar.pfn * PAGE_SIZE + bar.len).map(|_| ())
-    };
-    STATE.effects.load(Ordering::Acquire) && registers(address).is_some()
+    registers_at(address, len).is_some()
 }
 
 /// The driver has written to memory, which may be a register with an effect. Returns the transfer that the device begins.
 #[must_use]
 pub fn written(address: usize, len: usize) -> Option<Transfer> {
-    if !STATE.effects.load(Ordering::Acquire) {
-        return None;
-    }
-    let (pfn, offset) = memory().frame_of(address as *const u8)?;
-    let physical = pfn * PAGE_SIZE + offset;
-    let hit = STATE.devices.read().iter().find_map(|device| {
-        let bar = device.bars().iter().find(|bar| {
-            let start = bar.pfn * PAGE_SIZE;
-            (start..start + bar.len).contains(&physical)
-        })?;
-        Some((*device, bar.number, physical - bar.pfn * PAGE_SIZE))
-    });
-    hit.and_then(|(device, bar, offset)| device.written(bar, offset, len as u64))
+    let (device, bar, offset) = registers_at(address, len)?;
+    device.written(bar, offset, len as u64)
 }
 
 #[cfg(test)]

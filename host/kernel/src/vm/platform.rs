@@ -74,7 +74,7 @@ impl Platform for Host {
     // They keep their driver.
     const KEEPS_CALLBACKS: bool = false;
 
-    // What a page of Linux's tables holds: a fault is a round trip from the process to the host.
+    // What one page table covers. A fault is a round trip from the process to the host, so one that asks no driver does for many pages.
     const LOADS_AROUND: u64 = 2 << 20;
 
     fn wait_sig<'a, T: Send + 'static>(

@@ -149,7 +149,7 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut F
         let roots = roots.iter().filter(|root| shown(&graph.functions[**root]).contains(wanted));
         roots.filter_map(|root| Some((*root, known.get(root)?.0))).max_by_key(|(_, bytes)| *bytes)
     };
-    // With the bytes of each.
+    // Each function with the bytes of its frame.
     let chain = |root: usize| {
         let next = |index: &usize| known.get(index).and_then(|(_, next)| *next);
         let all = iter::successors(Some(root), next).take(CHAIN);
