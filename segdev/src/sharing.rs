@@ -3,7 +3,7 @@
 //! Locking: the registry's lock, an inner one, to find an entry and when the last handle gives one up.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering::AcqRel;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::framework::Framework;
 use crate::handle::{Handle, Sharing};
@@ -47,10 +47,17 @@ impl<P: Platform> Framework<P> {
         }
     }
 
-    /// Returns how many handles share this one's context and softlock; `None` when it has none. Takes the registry's lock, then the context's.
+    /// Returns how many handles share this one's context and softlock; `None` when it has none. Takes the registry's lock where mappings of other device numbers or
+    /// with other callbacks share them, too; then the context's.
     pub fn sharing(&self, handle: &Handle<P>) -> Option<Sharing> {
-        let turns = handle.turns()?;
-        let (contexts, softlocks) = self.registry.lock().handles(turns);
+        let shared = handle.shared()?;
+        let turns = shared.turns.as_ref()?;
+        let (contexts, softlocks) = if (turns.ctx.users(), turns.softlock.users()) == (1, 1) {
+            let handles = shared.handles.load(Relaxed);
+            (handles, handles)
+        } else {
+            self.registry.lock().handles(turns)
+        };
         Some(Sharing { contexts, softlocks, owned: turns.ctx.is_owned() })
     }
 

@@ -1,7 +1,7 @@
 //! A client process for the kernel above: the "hat", which loads and unloads translations.
 //!
 //! A [`Process`] is made of parts, each with its own locks: which process it is ([`Identity`]), calls in progress ([`Flight`]), fork ([`Gate`]), failed accesses
-//! ([`Verdicts`], [`Poison`]), faults in progress ([`Serving`]), its mappings ([`Hat`]) and the way to change them ([`Link`]).
+//! ([`Verdicts`], [`Poison`]), faults in progress ([`Gate`]), its mappings ([`Hat`]) and the way to change them ([`Link`]).
 //!
 //! Locking: `hat` is held while a change is made in Linux (a system call, or a round trip to the client's agent, which never stops), so that the
 //! map and Linux always agree; the agent's connection and `reframed` are taken inside it. No method of the kernel runs under either. The order of all locks of a process is
@@ -20,7 +20,6 @@ use super::flight::Flight;
 use super::gate::Gate;
 use super::hat::{Hat, Part};
 use super::identity::Identity;
-use super::interrupt::Serving;
 use super::poison::Poison;
 use super::ranges::Ranges;
 use super::sock::Conn;
@@ -61,8 +60,6 @@ pub struct Process {
     /// The order in which its threads make Linux's halves of changes.
     pub(super) turns: Turns,
     pub(super) verdicts: Verdicts,
-    /// Faults that are being served.
-    pub(super) serving: Mutex<Serving>,
     reframed: Mutex<Vec<Part>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
@@ -81,7 +78,6 @@ impl Process {
             ranges: Ranges::default(),
             turns: Turns::default(),
             verdicts: Verdicts::default(),
-            serving: Mutex::default(),
             reframed: Mutex::default(),
             link: OnceLock::new(),
             hat: Mutex::new(hat),

@@ -10,14 +10,18 @@
 //! A thread that does none of this goes on, and the child cannot tell: what it has stored until Linux copies the process is in the child, and nothing that it
 //! could have seen of a device, or done to one, since the dup callbacks. So the child finds what it would have found, had the thread been faster before the fork.
 //!
+//! Faults that are being served are listed here, too: one lock begins a fault, and one ends it.
+//!
 //! Locking: a leaf; nothing is called with it held. It is the standard library's, as it is taken by threads that are queued to sleep in `parking_lot_core`, which must not
 //! use that meanwhile.
 
 use rustc_hash::FxHashMap as HashMap;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::interrupt::Served;
 
 /// Function that ends a wait.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -32,34 +36,51 @@ pub(super) struct Gate {
     state: Mutex<State>,
     moved: Condvar,
     gone: AtomicBool,
+    /// The thread (tid) that forks; 0 if there is none. Changed under `state`.
+    forker: AtomicI32,
 }
 
 #[derive(Default)]
 struct State {
-    /// The thread (tid) that forks.
-    forker: Option<i32>,
     inside: HashMap<i32, Inside>,
+    faults: Vec<Serving>,
 }
 
 /// A thread in the kernel above.
+#[derive(Default)]
 struct Inside {
-    since: Instant,
     /// Requests and faults in progress: a request's access to device memory is a fault.
     depth: u32,
     /// It sleeps where it can be held: what wakes it.
     resting: Option<Wake>,
 }
 
-impl State {
-    /// Returns whether another thread than `tid` forks.
-    fn held(&self, tid: i32) -> bool {
-        self.forker.is_some_and(|forker| forker != tid)
-    }
+/// A fault that is being served.
+struct Serving {
+    served: Arc<Served>,
+    /// The thread has left the fault, and is back at the same access.
+    again: bool,
+    /// It was woken together with another thread that waited for the same page: when it comes back, no signal was the reason.
+    nudged: bool,
+}
+
+/// What came of the begin of a fault.
+pub(super) enum Begun {
+    /// It is being served.
+    New(Arc<Served>),
+    /// It is not: the thread has a fault that is being served already.
+    Back {
+        before: Arc<Served>,
+        /// That is this one.
+        same: bool,
+        /// It was not a signal that took the thread out of it.
+        nudged: bool,
+    },
 }
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "forking: {:?}", self.lock().forker)
+        write!(f, "forking: {}, {} faults", self.forker.load(Ordering::Relaxed), self.lock().faults.len())
     }
 }
 
@@ -72,40 +93,90 @@ impl Gate {
         self.moved.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a request or a fault of a thread, when no other thread forks; with `fork`, other threads are held from now on.
-    /// True: it had to wait.
-    pub fn enter(&self, tid: i32, fork: bool) -> bool {
-        let mut state = self.lock();
+    /// Returns whether another thread than `tid` forks. Asked under `state`, it stays so.
+    fn holds(&self, tid: i32) -> bool {
+        let forker = self.forker.load(Ordering::Relaxed);
+        forker != 0 && forker != tid
+    }
+
+    /// Waits until no other thread forks, and counts this one as inside. True: it had to wait.
+    fn admit<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        tid: i32,
+        fork: bool,
+    ) -> (MutexGuard<'a, State>, bool) {
         let mut waited = false;
         // What a request does on the way to its end is not held up: the fork waits for the request.
-        while state.held(tid) && (fork || !state.inside.contains_key(&tid)) && !self.is_gone() {
+        while self.holds(tid) && (fork || !state.inside.contains_key(&tid)) && !self.is_gone() {
             waited = true;
             state = self.wait(state);
         }
+        state.inside.entry(tid).or_default().depth += 1;
+        (state, waited)
+    }
+
+    /// Begins a request of a thread, when no other thread forks; with `fork`, other threads are held from now on.
+    /// True: it had to wait.
+    pub fn enter(&self, tid: i32, fork: bool) -> bool {
+        let (_state, waited) = self.admit(self.lock(), tid, fork);
         if fork {
-            state.forker = Some(tid);
+            self.forker.store(tid, Ordering::Release);
         }
-        let inside = state.inside.entry(tid);
-        inside.or_insert_with(|| Inside { since: Instant::now(), depth: 0, resting: None }).depth += 1;
         waited
+    }
+
+    /// Begins a fault of a thread, when no other thread forks. `back`: not if the thread has one already.
+    pub fn enter_fault(&self, new: Served, back: bool) -> Begun {
+        let mut state = self.lock();
+        if back && let Some(before) = state.faults.iter_mut().rev().find(|s| s.served.tid == new.tid) {
+            let same = (before.served.page, before.served.access) == (new.page, new.access);
+            before.again |= same;
+            let nudged = std::mem::take(&mut before.nudged);
+            return Begun::Back { before: before.served.clone(), same, nudged };
+        }
+        (state, _) = self.admit(state, new.tid, false);
+        // A fork that has begun does not interrupt it any more; one that begins now finds it in the list.
+        let served = Arc::new(if self.holds(new.tid) { new.interrupted() } else { new });
+        state.faults.push(Serving { served: served.clone(), again: false, nudged: false });
+        Begun::New(served)
     }
 
     /// It has been served.
     pub fn leave(&self, tid: i32) {
-        let mut state = self.lock();
+        self.leave_locked(&mut self.lock(), tid);
+    }
+
+    fn leave_locked(&self, state: &mut State, tid: i32) {
         if let Some(inside) = state.inside.get_mut(&tid) {
             inside.depth -= 1;
             if inside.depth == 0 {
                 state.inside.remove(&tid);
             }
         }
-        self.tell(&state);
+        self.tell();
     }
 
-    /// Waits until no other thread than `tid`, which forks, is inside but at rest. `slow` is called, once, with the threads that have been inside for longer than
-    /// `patience`, if it must wait for them.
+    /// A fault has been served, and all that wait for its page are woken. True: its thread has left it and waits for it again.
+    pub fn leave_fault(&self, served: &Arc<Served>) -> bool {
+        let mut state = self.lock();
+        let at = state.faults.iter().position(|s| Arc::ptr_eq(&s.served, served));
+        let gone = at.map(|at| state.faults.remove(at));
+        state.faults.iter_mut().filter(|s| s.served.page == served.page).for_each(|s| s.nudged = true);
+        self.leave_locked(&mut state, served.tid);
+        gone.is_some_and(|gone| gone.again)
+    }
+
+    /// Returns the faults that are being served.
+    pub fn faults(&self) -> Vec<Arc<Served>> {
+        self.lock().faults.iter().map(|s| s.served.clone()).collect()
+    }
+
+    /// Waits until no other thread than `tid`, which forks, is inside but at rest. `slow` is called, once, with the threads that it waits for, if that takes longer than
+    /// `patience`.
     pub fn quiesce(&self, tid: i32, (patience, slow): (Duration, impl FnOnce(&[i32]))) {
         let mut slow = Some(slow);
+        let from = Instant::now();
         let mut state = self.lock();
         let resting: Vec<Wake> = state.inside.values().filter_map(|inside| inside.resting.clone()).collect();
         drop(state);
@@ -113,20 +184,20 @@ impl Gate {
         state = self.lock();
         while !self.is_gone() {
             let others = state.inside.iter().filter(|(other, i)| **other != tid && i.resting.is_none());
-            let others: Vec<(i32, Duration)> = others.map(|(other, i)| (*other, i.since.elapsed())).collect();
-            let Some(longest) = others.iter().map(|(_, inside)| *inside).max() else { return };
+            let others: Vec<i32> = others.map(|(other, _)| *other).collect();
+            if others.is_empty() {
+                return;
+            }
+            let left = patience.saturating_sub(from.elapsed());
             state = match slow.take() {
-                Some(say) if longest > patience => {
-                    let late = others.iter().filter(|(_, inside)| *inside > patience);
-                    let late: Vec<i32> = late.map(|(other, _)| *other).collect();
+                Some(say) if left.is_zero() => {
                     drop(state);
-                    say(&late);
+                    say(&others);
                     self.lock()
                 }
                 // A look at the time is only for what is said.
                 Some(say) => {
                     slow = Some(say);
-                    let left = patience.saturating_sub(longest).saturating_add(Duration::from_millis(1));
                     self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.wait(state),
@@ -134,14 +205,12 @@ impl Gate {
         }
     }
 
-    /// Returns whether another thread than `tid` forks, and waits for this one if it is inside.
-    pub fn holds(&self, tid: i32) -> bool {
-        self.lock().held(tid)
-    }
-
     /// The fork is over, or there is none.
     pub fn release(&self) {
-        self.lock().forker = None;
+        {
+            let _state = self.lock();
+            self.forker.store(0, Ordering::Release);
+        }
         self.moved.notify_all();
     }
 
@@ -155,9 +224,9 @@ impl Gate {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Returns whether this is the thread that forks.
+    /// Returns whether this is the thread that forks, which only itself begins.
     pub fn is_forker(&self, tid: i32) -> bool {
-        self.lock().forker == Some(tid)
+        tid != 0 && self.forker.load(Ordering::Acquire) == tid
     }
 
     /// The thread is about to sleep where it can be held; `wake` wakes it.
@@ -165,7 +234,7 @@ impl Gate {
         let mut state = self.lock();
         if let Some(inside) = state.inside.get_mut(&tid) {
             inside.resting = Some(wake);
-            self.tell(&state);
+            self.tell();
         }
     }
 
@@ -173,7 +242,7 @@ impl Gate {
     pub fn go_on(&self, tid: i32) {
         let mut state = self.lock();
         let resting = |state: &State| state.inside.get(&tid).is_some_and(|inside| inside.resting.is_some());
-        while resting(&state) && state.held(tid) && !self.is_gone() {
+        while resting(&state) && self.holds(tid) && !self.is_gone() {
             state = self.wait(state);
         }
         if let Some(inside) = state.inside.get_mut(&tid) {
@@ -181,8 +250,9 @@ impl Gate {
         }
     }
 
-    fn tell(&self, state: &State) {
-        if state.forker.is_some() {
+    /// A thread has left, or sleeps: a fork may wait for it. `state` is held.
+    fn tell(&self) {
+        if self.forker.load(Ordering::Relaxed) != 0 {
             self.moved.notify_all();
         }
     }
@@ -213,7 +283,6 @@ mod tests {
             })
         };
         assert!(!gate.enter(2, false));
-        assert!(!gate.holds(2));
         assert!(!gate.enter(1, true));
         assert!(gate.holds(2) && !gate.holds(1));
         // A request that comes waits; a fault of one that is being served does not, and the fork waits for both.

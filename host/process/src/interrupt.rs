@@ -4,7 +4,7 @@
 //! reported cannot: Linux takes it out of the fault to run the signal's handler, without a word to the host. It is found out by its
 //! next fault, when the handler has returned, or by a look at where it is now and then while a driver waits on its behalf.
 //!
-//! Locking: `Process::serving` before a fault's own state; neither is held while `wake` or the kernel above runs.
+//! Locking: a fault's own state is a leaf, and not held while `wake` or the kernel above runs.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Once};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::access::Fault;
-use super::gate::Wake;
+use super::gate::{Begun, Wake};
 use super::proc::{self, Place};
 use super::{Call, Process, Prot};
 use crate::physmem::PAGE_SIZE;
@@ -25,19 +25,15 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A fault that is being served.
 pub(super) struct Served {
     process: Arc<Process>,
-    tid: i32,
-    page: u64,
-    access: Prot,
+    pub(super) tid: i32,
+    pub(super) page: u64,
+    pub(super) access: Prot,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     interrupted: bool,
-    /// The thread has left the fault, and is back at the same access.
-    again: bool,
-    /// It was woken together with another thread that waited for the same page: when it comes back, no signal was the reason.
-    nudged: bool,
     wake: Option<Wake>,
     /// The thread's place when the driver's wait began.
     place: Option<Place>,
@@ -58,7 +54,13 @@ impl Served {
         }
     }
 
-    fn interrupted(&self) -> bool {
+    /// One whose thread is to come back from the beginning.
+    pub(super) fn interrupted(mut self) -> Served {
+        self.state.get_mut().interrupted = true;
+        self
+    }
+
+    fn is_interrupted(&self) -> bool {
         self.state.lock().interrupted || self.process.is_gone()
     }
 
@@ -81,18 +83,6 @@ impl Served {
     }
 }
 
-/// The faults of a process that are being served.
-#[derive(Default)]
-pub(super) struct Serving {
-    faults: Vec<Arc<Served>>,
-}
-
-impl std::fmt::Debug for Serving {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} faults", self.faults.len())
-    }
-}
-
 thread_local! {
     /// The faults that the calling thread serves, innermost last.
     static CURRENT: RefCell<Vec<Arc<Served>>> = const { RefCell::new(Vec::new()) };
@@ -110,38 +100,27 @@ impl Service {
     /// was stopped, to a fault that is being served already.
     pub fn begin(fault: &Fault) -> Option<Service> {
         let process = &fault.process;
-        let page = fault.addr / PAGE_SIZE;
+        let new = || Served {
+            process: process.clone(),
+            tid: fault.tid,
+            page: fault.addr / PAGE_SIZE,
+            access: fault.access,
+            state: Mutex::default(),
+        };
         let caught_by_us = process.uffd().is_some() && fault.tid != 0;
-        let serving = process.serving.lock();
-        let before = serving.faults.iter().rev().find(|s| caught_by_us && s.tid == fault.tid).cloned();
-        if let Some(before) = before {
-            let same = before.page == page && before.access == fault.access;
-            let nudged = {
-                let mut state = before.state.lock();
-                state.again |= same;
-                std::mem::take(&mut state.nudged)
-            };
-            drop(serving);
-            if !same || !nudged && catches_signals(process.pid()) {
-                before.interrupt();
+        let served = match process.gate.enter_fault(new(), caught_by_us) {
+            Begun::New(served) => served,
+            Begun::Back { before, same, nudged } => {
+                if !same || !nudged && catches_signals(process.pid()) {
+                    before.interrupt();
+                }
+                if same {
+                    return None;
+                }
+                let Begun::New(served) = process.gate.enter_fault(new(), false) else { return None };
+                served
             }
-            if same {
-                return None;
-            }
-        } else {
-            drop(serving);
-        }
-        process.gate.enter(fault.tid, false);
-        let mut serving = process.serving.lock();
-        let state = Mutex::default();
-        let served =
-            Arc::new(Served { process: process.clone(), tid: fault.tid, page, access: fault.access, state });
-        serving.faults.push(served.clone());
-        drop(serving);
-        // A fork that began before the fault was in the list has not interrupted it; one that begins now does.
-        if process.gate.holds(fault.tid) {
-            served.interrupt();
-        }
+        };
         CURRENT.with_borrow_mut(|c| c.push(served.clone()));
         Some(Service { served, inside: Cell::new(true) })
     }
@@ -149,36 +128,21 @@ impl Service {
     /// It has been served: the thread that waits for it may be told, and is outside by then: its next fault is not a part of this one. True: it has left the
     /// fault and waits for it again.
     pub fn end(&self) -> bool {
-        let mut serving = self.served.process.serving.lock();
-        serving.faults.retain(|s| !Arc::ptr_eq(s, &self.served));
-        // Linux wakes all that wait for a page.
-        let others = serving.faults.iter().filter(|s| s.page == self.served.page);
-        others.for_each(|other| other.state.lock().nudged = true);
-        let again = self.served.state.lock().again;
-        drop(serving);
-        self.leave();
-        again
-    }
-
-    fn leave(&self) {
-        if self.inside.take() {
-            self.served.process.gate.leave(self.served.tid);
-        }
+        self.inside.take() && self.served.process.gate.leave_fault(&self.served)
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.leave();
-        self.served.process.serving.lock().faults.retain(|s| !Arc::ptr_eq(s, &self.served));
-        CURRENT.with_borrow_mut(|c| c.retain(|s| !Arc::ptr_eq(s, &self.served)));
+        self.end();
+        // Services of a thread end in the reverse order.
+        CURRENT.with_borrow_mut(Vec::pop);
     }
 }
 
 /// Waits on behalf of the process's faults end.
 pub(super) fn interrupt_all(process: &Process) {
-    let faults = process.serving.lock().faults.clone();
-    faults.iter().for_each(|fault| fault.interrupt());
+    process.gate.faults().iter().for_each(|fault| fault.interrupt());
 }
 
 /// Runs `f`, a wait of the calling thread on behalf of a client's thread, if it works for one. When that thread gets a signal or is gone, `wake` is called, from
@@ -186,7 +150,7 @@ pub(super) fn interrupt_all(process: &Process) {
 pub fn interruptibly<R>(wake: &Wake, f: impl FnOnce(&dyn Fn() -> bool) -> R) -> R {
     let served = CURRENT.with_borrow(|c| c.last().cloned());
     let _watch = served.as_ref().map(|served| Watch::begin(served, wake));
-    let by_fault = || served.as_ref().is_some_and(|s| s.interrupted());
+    let by_fault = || served.as_ref().is_some_and(|s| s.is_interrupted());
     Call::with_current(|call| match call {
         Some(call) => {
             let _guard = call.on_interrupt(wake.clone());

@@ -24,8 +24,7 @@
 //! 2. A process's `flight`; inside it its gate, and `watch`'s list of jobs.
 //! 3. A process's `lifeline`.
 //! 4. A process's `hat`; inside it its `link` (the agent), and `reframed`.
-//! 5. A process's `serving`; inside it the state of one fault.
-//! 6. Leaves: a process's gate, poison, turns, verdicts and `parent`; the free list of physical memory; the board's writer; the list of supervisors.
+//! 5. Leaves: a process's gate, the state of one fault, poison, turns, verdicts and `parent`; the free list of physical memory; the board's writer; the list of supervisors.
 //!
 //! Waits end by events. The few intervals at which something is looked at are where Linux has no event; each says what rests on it (how soon, or what is said) and why
 //! nothing else does.

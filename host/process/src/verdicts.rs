@@ -1,8 +1,8 @@
 //! Accesses that a driver has refused, and have not had their consequence yet.
 //!
-//! Locking: two leaves; neither is held while the other is taken.
+//! Locking: two leaves; neither is held while the other is taken. Where nothing has been refused, an access takes neither.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap as HashMap;
@@ -41,12 +41,14 @@ pub(super) struct Refused {
 ///
 /// # Invariants
 /// `changes` has grown before a page is mapped, loaded or protected: while it stays as it is, an access that was refused has not been made.
+/// `doubtful` is the number of `doubts`, changed with those.
 /// `mappings` has grown before a thread knows of a new mapping: while it stays as it is, an answer that a page is not mapped is not of an earlier time.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     changes: AtomicU64,
     mappings: AtomicU64,
     doubts: Mutex<HashMap<i32, Doubt>>,
+    doubtful: AtomicUsize,
     refused: Mutex<HashMap<i32, Refused>>,
 }
 
@@ -74,16 +76,27 @@ impl Verdicts {
 
     /// Returns a thread's failed access.
     pub fn doubt(&self, tid: i32) -> Option<Doubt> {
+        if self.nobody_doubts() {
+            return None;
+        }
         self.doubts.lock().get(&tid).copied()
     }
 
     /// Notes a thread's failed access, or that it has none any more.
     pub fn set_doubt(&self, tid: i32, doubt: Option<Doubt>) {
+        if doubt.is_none() && self.nobody_doubts() {
+            return;
+        }
         let mut doubts = self.doubts.lock();
         match doubt {
             Some(doubt) => _ = doubts.insert(tid, doubt),
             None => _ = doubts.remove(&tid),
         }
+        self.doubtful.store(doubts.len(), Ordering::Release);
+    }
+
+    fn nobody_doubts(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire) == 0
     }
 
     /// Notes what a thread's system call is refused with.

@@ -71,8 +71,8 @@ fn per_operation(count: u32, mut operation: impl FnMut()) -> f64 {
 fn faults(word: &AtomicU64, mut lose: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
     let time = |_| {
         lose()?;
-        // Lets the threads that have unloaded it go to sleep.
-        std::thread::yield_now();
+        // Lets the threads that have unloaded it go to sleep. A yield would not do: Linux puts a thread that yields behind the others for a while.
+        std::thread::sleep(Duration::from_micros(20));
         let from = Instant::now();
         word.load(Ordering::Relaxed);
         Ok(from.elapsed().as_nanos() as f64)

@@ -134,19 +134,32 @@ pub fn run(
     Ok(i32::from(!clean))
 }
 
-/// Cost of a fault while a trace is recorded, and while none is. The two take turns, and the least disturbed run of each counts.
-fn traced(bench: &Bench<'_>, cpu: usize) -> io::Result<(f64, f64)> {
-    const TURNS: usize = 9;
+/// Measures two things that are compared. They take turns, and the least disturbed run of each counts.
+fn in_turns(
+    turns: usize,
+    mut one: impl FnMut() -> io::Result<f64>,
+    mut other: impl FnMut() -> io::Result<f64>,
+) -> io::Result<[f64; 2]> {
+    let mut least = [f64::MAX; 2];
+    for _ in 0..turns {
+        least = [least[0].min(one()?), least[1].min(other()?)];
+    }
+    Ok(least)
+}
+
+/// Cost of a fault while a trace is recorded, and while none is.
+fn traced(bench: &Bench<'_>, cpu: usize) -> io::Result<[f64; 2]> {
     let file = rustix::fs::memfd_create("ddi-bench-trace", rustix::fs::MemfdFlags::CLOEXEC)?;
     ddi_trace::start(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), 64 << 20)?;
-    let (mut with, mut without) = (f64::MAX, f64::MAX);
-    for _ in 0..TURNS {
+    let with = || {
         ddi_trace::resume();
-        with = with.min(bench.under_host("fault", cpu)?);
+        bench.under_host("fault", cpu)
+    };
+    let without = || {
         ddi_trace::pause();
-        without = without.min(bench.under_host("fault", cpu)?);
-    }
-    Ok((with, without))
+        bench.under_host("fault", cpu)
+    };
+    in_turns(9, with, without)
 }
 
 fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
@@ -155,38 +168,31 @@ fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
     let us = |ns: f64| format!("{:.2} us", ns / 1000.0);
     writeln!(out, "faults by {}, {} processors", machine.server().fault_mode().name(), cpus.len())?;
     writeln!(out, "  {:<34}{:>12}{:>12}{:>8}", "", "host", "bare", "ratio")?;
-    let mut row = |name: &str, host: f64, bare: f64, show: &dyn Fn(f64) -> String| {
+    let faults = |cpu| in_turns(5, || bench.under_host("fault", cpu), || bench.bare_fault(cpu));
+    let mut row = |name: &str, [host, bare]: [f64; 2], show: &dyn Fn(f64) -> String| {
         writeln!(out, "  {name:<34}{:>12}{:>12}{:>8.2}", show(host), show(bare), host / bare)
     };
     // With signals there is no bare one to compare with.
     let watched = machine.server().fault_mode() != FaultMode::Signal;
     if watched {
         pin(&cpus[..1])?;
-        row("fault, on one core", bench.under_host("fault", cpus[0])?, bench.bare_fault(cpus[0])?, &us)?;
+        row("fault, on one core", faults(cpus[0])?, &us)?;
     }
     if let Some(&other) = cpus.get(1).filter(|_| watched) {
-        row("fault, across cores", bench.under_host("fault", other)?, bench.bare_fault(other)?, &us)?;
+        row("fault, across cores", faults(other)?, &us)?;
     }
     if watched {
-        let (traced, plain) = traced(&bench, cpus[0])?;
-        row("fault, traced and not", traced, plain, &us)?;
+        row("fault, traced and not", traced(&bench, cpus[0])?, &us)?;
     }
     pin(&cpus)?;
     let last = cpus[cpus.len() - 1];
-    row("mmap and munmap", bench.under_host("map", last)?, bench.without_host("bare-map", last)?, &us)?;
-    row(
-        "fork and exit, four threads",
-        bench.under_host("fork", last)?,
-        bench.without_host("bare-fork", last)?,
-        &us,
-    )?;
+    let beside = |what: &str, bare: &str| {
+        io::Result::Ok([bench.under_host(what, last)?, bench.without_host(bare, last)?])
+    };
+    row("mmap and munmap", beside("map", "bare-map")?, &us)?;
+    row("fork and exit, four threads", beside("fork", "bare-fork")?, &us)?;
     let ns = |ns: f64| format!("{ns:.2} ns");
-    row(
-        "access that does not fault",
-        bench.under_host("access", last)?,
-        bench.without_host("bare-access", last)?,
-        &ns,
-    )?;
+    row("access that does not fault", beside("access", "bare-access")?, &ns)?;
     if !watched {
         writeln!(out, "  {:<34}{:>12}", "fault", "not measured: needs userfaultfd")?;
     }

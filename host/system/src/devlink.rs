@@ -226,10 +226,11 @@ impl Key {
     }
 }
 
-/// The number that a text starts with, and what is behind it.
+/// The number that a text starts with, an `int` as in C, and what is behind it. A larger one is the largest.
 fn leading_number(text: &str) -> (usize, &str) {
+    const MOST: usize = i32::MAX as usize;
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    (text[..end].parse().unwrap_or(usize::MAX), &text[end..])
+    (text[..end].parse().unwrap_or(MOST).min(MOST), &text[end..])
 }
 
 impl Pattern {
@@ -469,5 +470,12 @@ mod tests {
         assert_eq!(made.warnings[3], said);
         // A number makes a name.
         assert_eq!(names("name=ctxdev\tdir/\\N0\n", MINOR), ["dir/0"]);
+    }
+
+    #[test]
+    fn a_counter_that_starts_beyond_all_numbers_starts_at_the_largest() {
+        let minors = [MINOR, Minor { path: "/pseudo/ctxdev@2:ctxdev1,a", ..MINOR }];
+        let made = made("name=ctxdev\tx\\N66666666666666666666666\n", &minors);
+        assert_eq!(made.links.keys().collect::<Vec<_>>(), ["x2147483647", "x2147483648"]);
     }
 }

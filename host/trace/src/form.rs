@@ -132,27 +132,23 @@ pub enum Slot {
     Unknown,
 }
 
-impl Record {
-    /// Returns the record as it is in a slot.
-    #[inline]
-    pub fn encode(self) -> [u64; SLOT] {
-        let Record { stamp: s, event } = self;
-        let (kind, [a, b, c, d, e]) = event.encode();
-        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        [
-            s.time,
-            s.duration,
-            pair(s.thread, kind.into()),
-            pair(s.pid, s.process),
-            s.cause,
-            s.device,
-            a,
-            b,
-            c,
-            d,
-            e,
-        ]
-    }
+/// Returns a record as it is in a slot.
+#[inline]
+pub fn encode(s: Stamp, (kind, [a, b, c, d, e]): (u16, [u64; ARGUMENTS])) -> [u64; SLOT] {
+    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    [
+        s.time,
+        s.duration,
+        pair(s.thread, kind.into()),
+        pair(s.pid, s.process),
+        s.cause,
+        s.device,
+        a,
+        b,
+        c,
+        d,
+        e,
+    ]
 }
 
 /// Encodes the head of a text.

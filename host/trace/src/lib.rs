@@ -54,7 +54,7 @@ impl Span {
     #[inline]
     pub fn end(self, device: u64, event: impl FnOnce() -> Event) {
         if self.is_on() {
-            record(self.0, now().saturating_sub(self.0).max(1), device, event());
+            ring::push(self.0, now().saturating_sub(self.0).max(1), device, event().encode());
         }
     }
 }
@@ -63,14 +63,8 @@ impl Span {
 #[inline]
 pub fn instant(device: u64, event: impl FnOnce() -> Event) {
     if on() {
-        record(now(), 0, device, event());
+        ring::push(now(), 0, device, event().encode());
     }
-}
-
-fn record(time: u64, duration: u64, device: u64, event: Event) {
-    let (Actor { pid, process, thread }, cause) = ring::here();
-    let stamp = Stamp { time, duration, pid, process, thread, cause, device };
-    ring::push(Record { stamp, event });
 }
 
 /// Returns the number of a device, and writes its name when the calling thread sees it for the first time. `id` is any number that no other device has.
@@ -103,6 +97,6 @@ pub fn mistake(text: &str) {
     if on() {
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         ring::text(About::Mistake, number, [0; 3], text);
-        record(now(), 0, 0, Event::Mistake { text: number });
+        ring::push(now(), 0, 0, Event::Mistake { text: number }.encode());
     }
 }

@@ -19,9 +19,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
 
+use crate::event::ARGUMENTS;
 use crate::form::{
-    About, BLOCK, BLOCK_HEADER, HEADER, MAGIC, Record, SLOT, SLOTS, VERSION, at, block, head, put_text,
-    slots, state,
+    About, BLOCK, BLOCK_HEADER, HEADER, MAGIC, SLOT, SLOTS, Stamp, VERSION, at, block, encode, head,
+    put_text, slots, state,
 };
 
 /// Share of the blocks that texts may take.
@@ -202,7 +203,8 @@ impl Region {
     fn put(&self, place: Place, slot: &[u64; SLOT]) {
         let first = BLOCK_HEADER + place.used * SLOT;
         let base = ((HEADER + place.block * BLOCK) / 8) as usize + first;
-        for (word, value) in self.words[base..base + SLOT].iter().zip(slot) {
+        let (words, _) = self.words[base..].as_chunks::<SLOT>();
+        for (word, value) in words[0].iter().zip(slot) {
             word.store(*value, Ordering::Relaxed);
         }
     }
@@ -318,11 +320,15 @@ impl Drop for Local {
     }
 }
 
-/// Writes a record of the calling thread's ring.
-pub(crate) fn push(record: Record) {
+/// Writes a record of the calling thread's ring: an event of the call or fault that it is in.
+pub(crate) fn push(time: u64, duration: u64, device: u64, event: (u16, [u64; ARGUMENTS])) {
     let Some(region) = REGION.get() else { return };
-    let slot = record.encode();
-    if LOCAL.try_with(|local| local.push(region, &slot)).is_err() {
+    let written = LOCAL.try_with(|local| {
+        let Actor { pid, process, thread } = local.actor.get();
+        let stamp = Stamp { time, duration, pid, process, thread, cause: local.cause.get(), device };
+        local.push(region, &encode(stamp, event));
+    });
+    if written.is_err() {
         region.count(at::REFUSED, 1);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::form::{
-    BLOCK, BLOCK_HEADER, HEADER, MAGIC, SLOT, SLOTS, VERSION, at, block, head, put_text, slots, state,
+    BLOCK, BLOCK_HEADER, HEADER, MAGIC, SLOT, SLOTS, VERSION, at, block, encode, head, put_text, slots, state,
 };
 use crate::read::Trace;
 use crate::ring::LONGEST;
@@ -25,7 +25,7 @@ impl Trace {
         }
         for record in &self.records {
             blocks.room(1, state::FULL);
-            blocks.put(&record.encode());
+            blocks.put(&encode(record.stamp, record.event.encode()));
         }
         let mut header = [0; HEADER as usize / 8];
         header[at::MAGIC] = MAGIC;

@@ -110,6 +110,11 @@ pub(super) fn user(prot: Prot) -> u32 {
 
 /// The cookie of a handle, its image brought up to date.
 pub fn of(handle: &Arc<Handle>) -> usize {
+    of_now(handle).0
+}
+
+/// The same, and what the handle is now.
+pub fn of_now(handle: &Arc<Handle>) -> (usize, HandleInfo) {
     let data = handle.data();
     let mut new = false;
     let images = data.images.get_or_init(|| {
@@ -122,8 +127,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     }
     let info = handle.info();
     draw(&images.handle, handle, &info);
-    let segment = data.segment.lock().clone();
-    if let Some(segment) = segment {
+    if let Some(segment) = &*data.segment.lock() {
         images.handle.set(at::SEG, segment.address());
     }
     if let Some(shared) = data.shared.get()
@@ -134,17 +138,16 @@ pub fn of(handle: &Arc<Handle>) -> usize {
         images.handle.set(at::SOFTLOCK, softlock);
         shared.draw(&sharing);
     }
-    cookie
+    (cookie, info)
 }
 
 /// Fills in the part of a handle's image that follows from the handle alone.
 fn draw(image: &Image<{ size_of::<ddi_sys::behind_handle>() }>, handle: &Handle, info: &HandleInfo) {
     const SETUP_DONE: u32 = 0x100;
     let data = handle.data();
-    let object = data.object.lock().clone();
     // Its head may have gone since.
     let gone = info.off.saturating_sub(data.base.load(Ordering::Relaxed));
-    let (roff, kernel, pfn) = match &object {
+    let (roff, kernel, pfn) = match &*data.object.lock() {
         Some(Object::Umem(umem, koff)) => (koff + gone, umem.kernel_address(), 0),
         Some(Object::Frames(pfn, roff)) => (roff + gone, 0, pfn + (gone >> 12)),
         _ => (0, 0, 0),

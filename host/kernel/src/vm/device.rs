@@ -313,8 +313,8 @@ impl segdev::Callbacks<Host> for Callbacks {
         let Some(access) = self.table.devmap_access else {
             return fw.default_access(handle, pvt, range).0;
         };
-        let cookie = cookie_of(handle);
-        let (loaded, info) = (unserved::loaded(), handle.info());
+        let (cookie, info) = cookie::of_now(handle);
+        let (cookie, loaded) = (cookie as devmap_cookie_t, unserved::loaded());
         let span = ddi_trace::span();
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
         let called = self.driver.call("devmap_access", || unsafe {
