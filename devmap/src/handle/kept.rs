@@ -67,12 +67,18 @@ impl Kept {
     #[inline(never)]
     fn other(memory: Memory) -> Kept {
         match memory {
+            Memory::Umem(umem) => Kept(umem.into_raw().cast_mut(), PhantomData),
             Memory::Registers(registers) => {
                 Kept(registers.into_raw().cast_mut().map_addr(|at| at | REGISTERS), PhantomData)
             }
+            Memory::User(_) if used::Pins::is_used() => {
+                Kept::boxed(Rare { memory: Some(memory), ..Rare::default() })
+            }
             // There is none unless some is pinned.
-            memory if used::Pins::is_used() => Kept::boxed(Rare { memory: Some(memory), ..Rare::default() }),
-            _ => Kept::NOTHING,
+            Memory::User(_) => {
+                mem::forget(memory);
+                Kept::NOTHING
+            }
         }
     }
 
