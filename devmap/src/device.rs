@@ -18,7 +18,6 @@ use crate::open::{self, Open};
 use crate::poll::{Poll, Polled};
 use crate::power::Power;
 use crate::request::{MapRequest, Setup};
-use crate::text::Text;
 use crate::uio::Uio;
 
 /// A [`Device`] that has a module. Implemented by [`module!`](crate::module!) only.
@@ -82,9 +81,8 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     ///
     /// The default name is the driver's name and the instance number, followed by a comma and the index from the second node on.
     fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
-        let mut minor = MinorNode::named(Text::new());
-        minor.name_by_number(node, index);
-        Some(minor)
+        let _ = (node, index);
+        Some(MinorNode::by_number())
     }
 
     /// Detaches the instance, which nobody has open or mapped: `detach(9E)`, `DDI_DETACH`. A refusal gives the reason; otherwise the

@@ -19,12 +19,13 @@ use crate::instance::{Attached, Instance};
 use crate::life::Refusal;
 use crate::log::warn_of;
 use crate::mapped::Free;
-use crate::minor::MinorNode;
+use crate::minor::{NodeType, Restricted};
 use crate::node::Node;
 use crate::numbers::Minor;
 use crate::slot;
 use crate::state::{Item, Module};
 use crate::tether::Tether;
+use crate::text::Text;
 
 /// A question to an instance, which may refuse.
 pub(crate) type Ask<'a> = &'a dyn Fn(NonNull<Attached>, &mut Kernel) -> Result<(), Refusal>;
@@ -148,25 +149,31 @@ impl Drop for Undo {
 unsafe fn minor<D: Device>(instance: NonNull<Attached>, node: &Node<'_>, index: u32) -> bool {
     // SAFETY: the caller's.
     let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
-    let minor = device.minor(node, index);
+    let Some(minor) = device.minor(node, index) else { return true };
     let number = Minor::number::<D>(node.instance(), index);
-    minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
+    let (kind, restricted) = (minor.kind, minor.restricted);
+    minor_node(node, &minor.name(node, index), number, (kind, restricted))
 }
 
 /// Makes one of the nodes by which processes open the instance.
-fn minor_node(minor: &MinorNode, node: &Node<'_>, number: Option<u32>) -> bool {
+#[inline(never)]
+fn minor_node(
+    node: &Node<'_>,
+    name: &Text<64>,
+    number: Option<u32>,
+    (kind, restricted): (NodeType, Option<Restricted>),
+) -> bool {
     let Some(number) = number else { return false };
-    if minor.name.is_cut() || minor.name.as_bytes().is_empty() {
+    if name.is_cut() || name.as_bytes().is_empty() {
         return false;
     }
-    let (name, kind) = (minor.name.as_ptr().cast_mut(), minor.kind.as_c_str().as_ptr().cast_mut());
-    let type_ = sys::S_IFCHR as c_int;
-    let result = match minor.restricted {
+    let (name, kind) = (name.as_ptr().cast_mut(), kind.as_c_str().as_ptr().cast_mut());
+    let (dip, type_) = (node.as_ptr(), sys::S_IFCHR as c_int);
+    let result = match restricted {
         // SAFETY: a live node; strings that end in NUL, which the call copies.
-        None => unsafe { sys::ddi_create_minor_node(node.as_ptr(), name, type_, number, kind, 0) },
-        Some((read, write, mode)) => {
+        None => unsafe { sys::ddi_create_minor_node(dip, name, type_, number, kind, 0) },
+        Some(Restricted { read, write, mode }) => {
             let (read, write) = (read.as_ptr(), write.as_ptr());
-            let dip = node.as_ptr();
             // SAFETY: as above.
             unsafe { sys::ddi_create_priv_minor_node(dip, name, type_, number, kind, 0, read, write, mode) }
         }

@@ -1,12 +1,14 @@
 //! Minor nodes: what processes open. No locks, any context.
 
-use core::ffi::CStr;
+use alloc::boxed::Box;
+use core::ffi::{CStr, c_char};
 use core::fmt::{self, Write};
+use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
 use crate::node::Node;
-use crate::text::Text;
+use crate::text::{End, Text};
 
 /// Node type, from which devfsadm(8) derives the links in /dev: `ddi_create_minor_node(9F)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +55,18 @@ impl NodeType {
 /// ```
 #[must_use]
 pub struct MinorNode {
-    pub(crate) name: Text<64>,
+    /// In a box, as this is on the stack more than once. `None`: by its number, as [`Device::minor`](crate::Device::minor) says.
+    name: Option<Box<Text<64>>>,
     pub(crate) kind: NodeType,
-    pub(crate) restricted: Option<(&'static CStr, &'static CStr, u32)>,
+    pub(crate) restricted: Option<Restricted>,
+}
+
+/// Privileges for reading and for writing, strings that live for ever, and permissions.
+#[derive(Clone, Copy)]
+pub(crate) struct Restricted {
+    pub read: NonNull<c_char>,
+    pub write: NonNull<c_char>,
+    pub mode: u32,
 }
 
 impl MinorNode {
@@ -71,19 +82,22 @@ impl MinorNode {
 
     /// As [`new`](MinorNode::new), of a name that is built piece by piece: no formatting code.
     pub fn named(name: Text<64>) -> MinorNode {
-        MinorNode { name, kind: NodeType::PSEUDO, restricted: None }
+        MinorNode { name: Some(Box::new(name)), ..MinorNode::by_number() }
     }
 
-    /// Names the node of an index as [`Device::minor`](crate::Device::minor) says.
-    #[inline(never)]
-    pub(crate) fn name_by_number(&mut self, node: &Node<'_>, index: u32) {
-        let mut end = self.name.end();
-        end.add(node.driver_name().to_bytes());
-        end.add_number(node.instance().unsigned_abs());
-        if index > 0 {
-            end.add(b",");
-            end.add_number(index);
-        }
+    /// A node that is named by its number, when it is made.
+    pub(crate) fn by_number() -> MinorNode {
+        MinorNode { name: None, kind: NodeType::PSEUDO, restricted: None }
+    }
+
+    /// Returns its name.
+    #[inline(always)]
+    pub(crate) fn name(self, node: &Node<'_>, index: u32) -> Box<Text<64>> {
+        self.name.unwrap_or_else(|| {
+            let mut name = Box::new(Text::new());
+            number(name.end(), node, index);
+            name
+        })
     }
 
     /// Sets the kind of device. Default: [`NodeType::PSEUDO`].
@@ -95,7 +109,19 @@ impl MinorNode {
     /// Restricts opening for reading and for writing to callers with these privileges, with these initial permissions (`0o600`):
     /// `ddi_create_priv_minor_node`.
     pub fn restricted(mut self, read: &'static CStr, write: &'static CStr, mode: u32) -> MinorNode {
-        self.restricted = Some((read, write, mode));
+        let [read, write] = [read, write].map(|name| NonNull::from(name).cast());
+        self.restricted = Some(Restricted { read, write, mode });
         self
+    }
+}
+
+/// Names the node of an index by that and its instance's number.
+#[inline(never)]
+fn number(mut name: End<'_>, node: &Node<'_>, index: u32) {
+    name.add(node.driver_name().to_bytes());
+    name.add_number(node.instance().unsigned_abs());
+    if index > 0 {
+        name.add(b",");
+        name.add_number(index);
     }
 }

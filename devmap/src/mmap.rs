@@ -2,7 +2,7 @@
 //!
 //! No lock of this crate is held while the driver is called.
 
-use core::cell::{Cell, OnceCell};
+use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::mem;
@@ -14,12 +14,12 @@ use crate::callbacks;
 use crate::calls::{Call, Calls};
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::{Borrowed, Handle, Home, State, Target};
+use crate::handle::{Borrowed, Home, State, Target};
 use crate::instance::Instance;
 use crate::links;
 use crate::page;
 use crate::protection::Terms;
-use crate::request::MapRequest;
+use crate::request::{Asked, Maker, MapRequest};
 use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
 use crate::threads::{Inside, Place};
@@ -123,11 +123,17 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     if signs < 0 || len == 0 {
         return Errno::EINVAL.refused();
     }
-    let (instance, open, minor) = (entered.instance, entered.open, entered.minor);
     let asked = Asked { offset, len, model };
-    let (made, handle, kept) = (Cell::new(None), OnceCell::new(), Cell::new(false));
-    let call = InDevmap { instance, open, minor, call, cookie: dhp, asked, made, handle, kept };
-    let answer = instance.device.devmap(MapRequest::new(&call));
+    let maker = InDevmap {
+        instance: entered.instance,
+        call,
+        cookie: dhp,
+        asked,
+        made: Cell::new(None),
+        kept: Cell::new(false),
+    };
+    let request = MapRequest::new((entered.open, entered.minor), &maker, asked);
+    let answer = entered.instance.device.devmap(request);
     let len = match answer {
         Ok(setup) => setup.len,
         Err(errno) => return errno.refused(),
@@ -137,72 +143,18 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     0
 }
 
-/// A request of devmap(9E), in whole pages.
-pub(crate) struct Asked {
-    pub offset: u64,
-    pub len: usize,
-    pub model: u32,
-}
-
 /// A devmap(9E) under way.
-pub(crate) struct InDevmap<'a, D: Device> {
+struct InDevmap<'a, D: Device> {
     instance: &'a Instance<D>,
     call: &'a Call,
     cookie: sys::devmap_cookie_t,
-    pub open: &'a D::Open,
-    pub minor: u32,
-    pub asked: Asked,
+    asked: Asked,
     /// The mapping, once it is made: dropped with this, unless it is kept.
     made: Cell<Option<NonNull<Slot<D>>>>,
-    /// The same, once the driver has asked for it.
-    handle: OnceCell<Borrowed>,
-    /// The framework has it: it is set up.
     kept: Cell<bool>,
 }
 
 impl<D: Device> InDevmap<'_, D> {
-    /// The arguments of the process's mmap(2).
-    #[inline(always)]
-    pub fn terms(&self) -> &Terms {
-        &self.call.terms
-    }
-
-    /// The callbacks of a mapping without access, or of an engine that is not the first.
-    #[inline(always)]
-    pub fn callbacks(access: bool, engine: usize) -> &'static sys::devmap_callback_ctl {
-        callbacks::table::<D>(access, engine)
-    }
-
-    /// The framework's handle, and the instance.
-    #[inline(always)]
-    pub fn subject(&self) -> (sys::devmap_cookie_t, &Home) {
-        (self.cookie, &self.instance.attached.home)
-    }
-
-    #[inline(always)]
-    pub fn is_set_up(&self) -> bool {
-        self.kept.get()
-    }
-
-    /// The future mapping, made if it is not yet.
-    pub fn handle(&self) -> &Handle {
-        // Not `get_or_init`: that may panic.
-        loop {
-            match self.handle.get() {
-                Some(handle) => break handle,
-                None => drop(self.handle.set(self.early())),
-            }
-        }
-    }
-
-    /// The mapping, made before it is set up.
-    #[cold]
-    fn early(&self) -> Borrowed {
-        let slot = self.made.get().unwrap_or_else(|| self.make());
-        // SAFETY: it lives as long as the request, which this outlives: longer, if it is kept.
-        unsafe { Borrowed::new(slot.cast()) }
-    }
-
     fn make(&self) -> NonNull<Slot<D>> {
         let range = (self.asked.offset, self.asked.len);
         let slot =
@@ -211,9 +163,56 @@ impl<D: Device> InDevmap<'_, D> {
         slot
     }
 
-    /// Keeps the mapping that was set up, of this length, with its private data.
+    /// The mapping, which was made before, or is of a process's memory, among whose mappings it has to be.
+    #[cold]
+    #[inline(never)]
+    fn set_target(&self, target: Target, len: usize) -> NonNull<Slot<D>> {
+        let slot = self.made.get().unwrap_or_else(|| self.make());
+        // SAFETY: made, and not kept yet.
+        let handle = unsafe { Lent::new(slot) }.handle();
+        handle.set_target(target, len);
+        handle.record().set_place(links::Place::Early);
+        slot
+    }
+}
+
+impl<D: Device> Drop for InDevmap<'_, D> {
     #[inline(always)]
-    pub fn keep(&self, mapping: D::Mapping, target: Target, len: usize) {
+    fn drop(&mut self) {
+        if let Some(slot) = self.made.get()
+            && !self.kept.get()
+        {
+            // SAFETY: the reference that it was made with.
+            drop(unsafe { Own::from_raw(slot) });
+        }
+    }
+}
+
+impl<D: Device> Maker<D> for InDevmap<'_, D> {
+    #[inline(always)]
+    fn terms(&self) -> &Terms {
+        &self.call.terms
+    }
+
+    #[inline(always)]
+    fn callbacks(&self, access: bool, engine: usize) -> &'static sys::devmap_callback_ctl {
+        callbacks::table::<D>(access, engine)
+    }
+
+    #[inline(always)]
+    fn subject(&self) -> (sys::devmap_cookie_t, &Home) {
+        (self.cookie, &self.instance.attached.home)
+    }
+
+    #[cold]
+    fn make(&self) -> Borrowed {
+        let slot = self.made.get().unwrap_or_else(|| InDevmap::make(self));
+        // SAFETY: it lives as long as the request, which this outlives: longer, if it is kept.
+        unsafe { Borrowed::new(slot.cast()) }
+    }
+
+    #[inline(always)]
+    fn keep(&self, mapping: D::Mapping, target: Target, len: usize) {
         let slot = if self.made.get().is_some() || target.memory.user().is_some() {
             self.set_target(target, len)
         } else {
@@ -230,37 +229,12 @@ impl<D: Device> InDevmap<'_, D> {
         unsafe { soft_state::<D>().calls().prepare(self.call, lent.record().mapped(), slot.cast()) };
     }
 
-    /// The mapping, which was made before, or is of a process's memory, among whose mappings it has to be.
-    #[cold]
-    #[inline(never)]
-    fn set_target(&self, target: Target, len: usize) -> NonNull<Slot<D>> {
-        let slot = self.made.get().unwrap_or_else(|| self.make());
-        // SAFETY: made, and not kept yet.
-        let handle = unsafe { Lent::new(slot) }.handle();
-        handle.set_target(target, len);
-        handle.record().set_place(links::Place::Early);
-        slot
-    }
-
-    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
-    pub fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
+    fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
         self.instance.attached.mappings.previous(self.call, &mut |record| {
             // SAFETY: of this device, and in the list while this looks.
             let slot = unsafe { Lent::<D>::new(record.cast()) };
             // SAFETY: what is in the list has its data. Others only read it.
             look(unsafe { slot.mapping() })
         });
-    }
-}
-
-impl<D: Device> Drop for InDevmap<'_, D> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(slot) = self.made.get()
-            && !self.kept.get()
-        {
-            // SAFETY: the reference that it was made with.
-            drop(unsafe { Own::from_raw(slot) });
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second setup is an error. Nothing
 //! else returns a [`Setup`], so the setup cannot be forgotten.
 
+use core::cell::{Cell, OnceCell};
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::ptr;
@@ -14,10 +15,10 @@ use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error, error};
-use crate::handle::{Handle, Target};
+use crate::handle::{Borrowed, Handle, Home, Target};
 use crate::memory::{Memory, covers, may_be_written};
-use crate::mmap::InDevmap;
 use crate::page;
+use crate::protection::Terms;
 pub use crate::protection::{Protection, Sharing};
 
 type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
@@ -46,84 +47,126 @@ type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 /// # }
 /// ```
 pub struct MapRequest<'a, D: Device> {
-    call: &'a InDevmap<'a, D>,
-    once: Once<'a>,
+    open: &'a D::Open,
+    minor: u32,
+    maker: &'a dyn Maker<D>,
+    asked: Asked,
+    /// Once the driver has asked for it.
+    handle: OnceCell<Borrowed>,
+    /// The framework has it.
+    set_up: Cell<bool>,
+    call: Once<'a>,
+}
+
+/// A devmap(9E) under way, as a request sees it.
+pub(crate) trait Maker<D: Device> {
+    /// The arguments of the process's mmap(2).
+    fn terms(&self) -> &Terms;
+    /// The callbacks of a mapping without access, or of an engine that is not the first.
+    fn callbacks(&self, access: bool, engine: usize) -> &'static sys::devmap_callback_ctl;
+    /// The framework's handle, and the instance.
+    fn subject(&self) -> (sys::devmap_cookie_t, &Home);
+    /// Makes the mapping before it is set up.
+    fn make(&self) -> Borrowed;
+    /// Keeps the mapping that was set up, of this length, with its private data.
+    fn keep(&self, mapping: D::Mapping, target: Target, len: usize);
+    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
+    fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool);
+}
+
+/// A request of devmap(9E), in whole pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub offset: u64,
+    pub len: usize,
+    pub model: u32,
 }
 
 impl<D: Device> Sealed for MapRequest<'_, D> {}
 impl<D: Device> MaySleep for MapRequest<'_, D> {}
 
 impl<'a, D: Device> MapRequest<'a, D> {
-    pub(crate) fn new(call: &'a InDevmap<'a, D>) -> MapRequest<'a, D> {
-        MapRequest { call, once: PhantomData }
+    pub(crate) fn new(
+        (open, minor): (&'a D::Open, u32),
+        maker: &'a dyn Maker<D>,
+        asked: Asked,
+    ) -> MapRequest<'a, D> {
+        let (handle, set_up) = (OnceCell::new(), Cell::new(false));
+        MapRequest { open, minor, maker, asked, handle, set_up, call: PhantomData }
     }
 
     /// Returns the private data of the open by which the process maps the device.
     pub fn open(&self) -> &'a D::Open {
-        self.call.open
+        self.open
     }
 
     /// Returns the index of the instance's minor node that is mapped.
     pub fn minor(&self) -> u32 {
-        self.call.minor
+        self.minor
     }
 
     /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         // SAFETY: the credential that segmap(9E) was called with, which is under way.
-        unsafe { Caller::new(self.call.terms().cred) }
+        unsafe { Caller::new(self.maker.terms().cred) }
     }
 
     /// Returns the device offset at which the mapping starts, in bytes; a multiple of the page size.
     pub fn offset(&self) -> u64 {
-        self.call.asked.offset
+        self.asked.offset
     }
 
     /// Returns the number of bytes to map from there: whole pages, whatever length the process gave (an mmap(2) of 100 bytes asks for a page).
     pub fn len(&self) -> usize {
-        self.call.asked.len
+        self.asked.len
     }
 
     /// Returns false.
     pub fn is_empty(&self) -> bool {
-        self.call.asked.len == 0
+        self.asked.len == 0
     }
 
     /// Returns the first offset behind the request.
     pub fn end(&self) -> u64 {
-        self.call.asked.offset.saturating_add(self.call.asked.len as u64)
+        self.asked.offset.saturating_add(self.asked.len as u64)
     }
 
     /// Returns whether the mapping is shared or private.
     pub fn sharing(&self) -> Sharing {
-        self.call.terms().sharing()
+        self.maker.terms().sharing()
     }
 
     /// Returns the protection that the process asks for.
     pub fn protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.call.terms().protection)
+        Protection::from_bits_truncate(self.maker.terms().protection)
     }
 
     /// Returns the maximum protection, which mprotect(2) cannot exceed.
     pub fn max_protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.call.terms().max_protection)
+        Protection::from_bits_truncate(self.maker.terms().max_protection)
     }
 
     /// Returns whether the process is a 32-bit one: `ddi_mmap_get_model(9F)`.
     pub fn is_32_bit(&self) -> bool {
-        self.call.asked.model == sys::DDI_MODEL_ILP32
+        self.asked.model == sys::DDI_MODEL_ILP32
     }
 
     /// Returns the future mapping. It exists once mmap(2) has succeeded; put it into its [`MappingSet`](crate::MappingSet) now.
     pub fn handle(&self) -> &Handle {
-        self.call.handle()
+        // Not `get_or_init`: that may panic.
+        loop {
+            match self.handle.get() {
+                Some(handle) => break handle,
+                None => drop(self.handle.set(self.maker.make())),
+            }
+        }
     }
 
     /// Calls `look` with the private data of the earlier parts of an mmap(2) that is set up [in parts](MapRequest::map_part), the
     /// last one first, until it returns a value. A lock is held: `look` must not take any.
     pub fn previous<R>(&self, mut look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         let mut found = None;
-        self.call.previous(&mut |mapping| {
+        self.maker.previous(&mut |mapping| {
             found = look(mapping);
             found.is_some()
         });
@@ -132,7 +175,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
 
     /// Maps the whole request to memory, from byte `offset` of it on.
     pub fn map(&self, memory: impl Into<Memory>, offset: u64) -> MapSetup<'_, 'a, D> {
-        self.map_part(memory, offset, self.call.asked.len)
+        self.map_part(memory, offset, self.asked.len)
     }
 
     /// Maps the first `len` bytes of the request, whole pages. The driver is called again for the rest, which gets a handle of
@@ -213,7 +256,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// more than it may, or to write what is pinned for reading only. Fails with `EALREADY` if the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
-        let (call, asked) = (request.call, &request.call.asked);
+        let MapRequest { maker, asked, set_up, .. } = request;
         macro_rules! refuse {
             ($errno:expr, $why:expr) => {
                 return Err(match memory {
@@ -222,7 +265,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
                 })
             };
         }
-        if call.is_set_up() {
+        if set_up.get() {
             refuse!(Errno::EALREADY, "the request is set up already");
         }
         // The request is of whole pages.
@@ -232,7 +275,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         if engine >= D::ENGINES {
             refuse!(Errno::EINVAL, "the device has no such engine");
         }
-        if !access && call.terms().sharing() == Sharing::Private {
+        if !access && maker.terms().sharing() == Sharing::Private {
             refuse!(Errno::EINVAL, "a private mapping needs an access callback");
         }
         if !max.contains(request.protection()) {
@@ -244,11 +287,12 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result = setup(call, &memory, (start, len), max_protection, flags, order, (access, engine));
+        let result = setup(*maker, &memory, (start, len), max_protection, flags, order, (access, engine));
         if result != sys::DDI_SUCCESS {
             refuse!(Errno::EIO, "the framework refused");
         }
-        call.keep(mapping, Target { memory, start, order, max_protection, loads_unseen: !access }, len);
+        set_up.set(true);
+        maker.keep(mapping, Target { memory, start, order, max_protection, loads_unseen: !access }, len);
         Ok(Setup { len, call: PhantomData, device: PhantomData })
     }
 }
@@ -256,7 +300,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn setup<D: Device>(
-    call: &InDevmap<'_, D>,
+    maker: &dyn Maker<D>,
     memory: &Memory,
     (start, len): (i64, usize),
     max_protection: u32,
@@ -264,9 +308,9 @@ fn setup<D: Device>(
     order: Option<Order>,
     (access, engine): (bool, usize),
 ) -> c_int {
-    let (cookie, home) = call.subject();
+    let (cookie, home) = maker.subject();
     let dip = home.dip;
-    let table = if access && engine == 0 { home.callbacks } else { InDevmap::<D>::callbacks(access, engine) };
+    let table = if access && engine == 0 { home.callbacks } else { maker.callbacks(access, engine) };
     let table = ptr::from_ref(table).cast_mut();
     let cookie_of_memory = match memory {
         Memory::Registers(registers) => {

@@ -110,6 +110,8 @@ fn command(root: &Root, driver: &str, options: &AddOptions) {
         assert!(options.permissions.is_some() || !said.is_empty(), "refused without a word");
         return;
     }
+    // As a path is cleaned.
+    let driver = driver.trim_end_matches('/');
     let installed = root.installed().expect("the files can be read");
     let own: Vec<_> = installed.iter().filter(|other| other.name == driver).collect();
     let [own] = own[..] else { panic!("{driver:?} is there {} times", own.len()) };

@@ -332,7 +332,8 @@ Bytes of code and read-only data.
 const STACKS: &str = "\
 ## How deep its stack is
 
-Bytes of the deepest chain of direct calls from an entry point down, in the module's own code, as `cargo xtask check-module` counts them; what the kernel has in between, calling devmap(9E) from segmap(9E), comes on top.
+Bytes of the deepest chain of direct calls from an entry point down, in the module's own code, as `cargo xtask check-module` counts them. mmap(2) is segmap(9E)'s own frame with devmap(9E)'s chain, which the framework
+calls from there; what the kernel has in between comes on top. notice is the tutorial's driver.
 ";
 
 const FEATURES: &str = "\

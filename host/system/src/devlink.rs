@@ -321,10 +321,10 @@ fn is_below_dev(name: &str, at: Option<usize>) -> bool {
 }
 
 impl Numbered<'_> {
-    /// The number in a name of this kind.
+    /// The number in a name of this kind, as it would be written there: a name with more zeros is another one.
     pub fn of(&self, name: &str) -> Option<usize> {
         let digits = name.strip_prefix(self.before)?.strip_suffix(self.behind)?;
-        (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+        digits.parse().ok().filter(|number: &usize| number.to_string() == digits)
     }
 
     /// The first number that none of these is.
@@ -477,5 +477,14 @@ mod tests {
         let minors = [MINOR, Minor { path: "/pseudo/ctxdev@2:ctxdev1,a", ..MINOR }];
         let made = made("name=ctxdev\tx\\N66666666666666666666666\n", &minors);
         assert_eq!(made.links.keys().collect::<Vec<_>>(), ["x2147483647", "x2147483648"]);
+    }
+
+    #[test]
+    fn a_number_with_zeros_in_front_is_a_name_of_its_own() {
+        let name = Numbered { before: "x", behind: "y", least: 0 };
+        assert_eq!(
+            ["x0y", "x17y", "x017y", "x+1y", "xy"].map(|link| name.of(link)),
+            [Some(0), Some(17), None, None, None]
+        );
     }
 }
