@@ -21,6 +21,9 @@ pub struct Args {
     /// Seconds for each target.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Begin with these random numbers: the same inputs in the same order. Default: others each time.
+    #[arg(long)]
+    seed: Option<u32>,
     /// Replace the kept corpora by the smallest that reach as much as all inputs that were found.
     #[arg(long)]
     keep: bool,
@@ -47,7 +50,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         place.unpack()?;
         let artifacts = format!("-artifact_prefix={}/", place.artifacts.display());
         let time = format!("-max_total_time={}", args.seconds);
-        let status = place.fuzz("run", &[&[&*artifacts, &time], &LIMITS[..]].concat())?;
+        // What libFuzzer takes for none is 0.
+        let seed = format!("-seed={}", args.seed.unwrap_or_default());
+        let status = place.fuzz("run", &[&[&*artifacts, &time, &seed], &LIMITS[..]].concat())?;
         if !status {
             good = false;
             println!("FAILED {target}: an input is in {}", place.artifacts.display());
