@@ -137,7 +137,8 @@ fn command(root: &Root, driver: &str, options: &AddOptions) {
     // Taken away again, nothing is left of it but its number.
     let ours = |text: &[u8]| {
         let text = String::from_utf8_lossy(text).into_owned();
-        let about = move |line: &str| line.trim_start().split([' ', '\t', ':']).next() == Some(driver);
+        let ends = |c: char| c.is_whitespace() || c == ':';
+        let about = move |line: &str| line.trim_start().split(ends).next() == Some(driver);
         text.lines().any(about)
     };
     let clean = !before.iter().any(|text| ours(text));

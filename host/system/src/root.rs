@@ -339,7 +339,7 @@ impl Root {
             let own = driver_of(line) == Some(driver);
             own && line
                 .trim_start()
-                .split_once([' ', ':', '\t'])
+                .split_once(|c: char| c.is_whitespace() || c == ':')
                 .is_some_and(|(_, rest)| rest.trim_matches(quoted) == entry)
         };
         self.remove_lines(database, meant)
