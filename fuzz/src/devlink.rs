@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ddi_system::devlink::{Directory, Minor, Numbered, Rules};
+use ddi_system::devlink::{Directory, Minor, Rules};
 
 /// Most bytes of an input.
 pub const MOST: usize = 2048;
@@ -24,11 +24,8 @@ struct Made {
 }
 
 impl Directory for Made {
-    fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize {
-        let there: Vec<(usize, &String)> =
-            self.links.iter().filter_map(|(link, to)| Some((name.of(link)?, to))).collect();
-        let taken: Vec<usize> = there.iter().map(|(number, _)| *number).collect();
-        there.iter().find(|(_, to)| *to == target).map_or_else(|| name.free(&taken), |(number, _)| *number)
+    fn links(&self) -> &BTreeMap<String, String> {
+        &self.links
     }
 
     fn link(&mut self, name: &str, target: &str) {

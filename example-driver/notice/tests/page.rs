@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{blocks, squeeze};
-use ddi_system::devlink::{Directory, Minor, Numbered, Rules};
+use ddi_system::devlink::{Directory, Minor, Rules};
 
 const TUTORIAL: &str = "writing-a-driver.md";
 
@@ -20,14 +22,15 @@ fn the_code_is_this_package() {
 }
 
 /// The links that a line of devlink.tab makes.
-struct Links(Vec<String>);
+#[derive(Default)]
+struct Links(BTreeMap<String, String>);
 
 impl Directory for Links {
-    fn number(&mut self, name: &Numbered<'_>, _: &str) -> usize {
-        name.least
+    fn links(&self) -> &BTreeMap<String, String> {
+        &self.0
     }
-    fn link(&mut self, name: &str, _: &str) {
-        self.0.push(name.to_owned());
+    fn link(&mut self, name: &str, target: &str) {
+        self.0.insert(name.to_owned(), target.to_owned());
     }
     fn warn(&mut self, text: String) {
         panic!("{text}");
@@ -42,9 +45,9 @@ fn the_link_has_the_name_that_is_opened() {
         text.split('`').find(|part| part.starts_with("type=ddi_pseudo;")).expect("a line of devlink.tab");
     let (rules, warnings) = Rules::parse(&line.replace("<TAB>", "\t"), "/etc/devlink.tab");
     assert!(warnings.is_empty(), "{warnings:?}");
-    let mut links = Links(Vec::new());
+    let mut links = Links::default();
     let path = "/pseudo/notice@0:notice0";
     let minor = Minor { kind: "ddi_pseudo", name: "notice", addr: "0", minor: "notice0", path };
     assert!(rules.make(minor, &mut links), "{line}: it is about other nodes");
-    assert_eq!(links.0, ["notice0"], "{line}");
+    assert!(links.0.keys().eq(["notice0"]), "{line}: {:?}", links.0);
 }

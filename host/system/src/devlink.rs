@@ -6,6 +6,8 @@
 //! stands for the node's name, `\A0` for its address, `\M0` for the minor's name, `\A1` and `\M1` for the first of their parts, and `\N0` for a
 //! number that counts from 0. Blanks are part of a field. A line that cannot be read is warned of and left out. No locking.
 
+use std::collections::BTreeMap;
+
 /// A minor node, as rules look at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Minor<'a> {
@@ -61,19 +63,16 @@ pub struct Rules {
 }
 
 /// A name without its number: what stands before and behind it, and the least that it may be.
-pub struct Numbered<'a> {
-    /// Before the number.
-    pub before: &'a str,
-    /// Behind it.
-    pub behind: &'a str,
-    /// The least number.
-    pub least: usize,
+struct Numbered<'a> {
+    before: &'a str,
+    behind: &'a str,
+    least: usize,
 }
 
 /// Where links are made.
 pub trait Directory {
-    /// The number of the link of this name to `target` that there is, or the first that is free.
-    fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize;
+    /// The links that there are, by name, and where they lead.
+    fn links(&self) -> &BTreeMap<String, String>;
     /// Makes a link: to a minor node's path below /devices, which begins with a slash, or to another link's name.
     fn link(&mut self, name: &str, target: &str);
     /// Something is wrong.
@@ -305,7 +304,7 @@ impl Pattern {
             Some(counter) => counter,
         };
         let (before, behind) = name.split_at(at);
-        let number = links.number(&Numbered { before, behind, least }, target);
+        let number = Numbered { before, behind, least }.choose(links.links(), target);
         Some(format!("{before}{number}{behind}"))
     }
 }
@@ -322,21 +321,25 @@ fn is_below_dev(name: &str, at: Option<usize>) -> bool {
 
 impl Numbered<'_> {
     /// The number in a name of this kind, as it would be written there: a name with more zeros is another one.
-    pub fn of(&self, name: &str) -> Option<usize> {
+    fn of(&self, name: &str) -> Option<usize> {
         let digits = name.strip_prefix(self.before)?.strip_suffix(self.behind)?;
         digits.parse().ok().filter(|number: &usize| number.to_string() == digits)
     }
 
-    /// The first number that none of these is.
-    pub fn free(&self, taken: &[usize]) -> usize {
-        (self.least..).find(|n| !taken.contains(n)).unwrap_or(self.least)
+    /// The number of the link to `target` that there is, or the first that is free. There may be several, where names of another pattern look like this one's: the one
+    /// that was made by this has the least number of those that it may have.
+    fn choose(&self, links: &BTreeMap<String, String>, target: &str) -> usize {
+        let there: Vec<(usize, &String)> =
+            links.iter().filter_map(|(link, to)| Some((self.of(link)?, to))).collect();
+        let own = there.iter().filter(|(_, to)| *to == target).map(|(number, _)| *number);
+        let own = own.min_by_key(|number| (*number < self.least, *number));
+        own.or_else(|| (self.least..).find(|number| !there.iter().any(|(taken, _)| taken == number)))
+            .unwrap_or(self.least)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     const MINOR: Minor<'_> = Minor {
@@ -354,11 +357,8 @@ mod tests {
     }
 
     impl Directory for Made {
-        fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize {
-            let there: Vec<(usize, &String)> =
-                self.links.iter().filter_map(|(link, to)| Some((name.of(link)?, to))).collect();
-            let taken: Vec<usize> = there.iter().map(|(n, _)| *n).collect();
-            there.iter().find(|(_, to)| *to == target).map_or_else(|| name.free(&taken), |(n, _)| *n)
+        fn links(&self) -> &BTreeMap<String, String> {
+            &self.links
         }
         fn link(&mut self, name: &str, target: &str) {
             self.links.insert(name.into(), target.into());
@@ -477,6 +477,18 @@ mod tests {
         let minors = [MINOR, Minor { path: "/pseudo/ctxdev@2:ctxdev1,a", ..MINOR }];
         let made = made("name=ctxdev\tx\\N66666666666666666666666\n", &minors);
         assert_eq!(made.links.keys().collect::<Vec<_>>(), ["x2147483647", "x2147483648"]);
+    }
+
+    #[test]
+    fn names_of_another_pattern_do_not_take_a_link_away() {
+        let tab = "name=ctxdev\t\\N9x\tfirst\\N0\nname=ctxdev\t3\\N9x\tsecond\\N0\nname=ctxdev\t\\N30x\n";
+        let (rules, _) = Rules::parse(tab, "/etc/devlink.tab");
+        let mut made = Made::default();
+        rules.make(MINOR, &mut made);
+        let before = made.links.clone();
+        assert_eq!(before.keys().collect::<Vec<_>>(), ["39x", "9x", "first0", "second0"]);
+        rules.make(MINOR, &mut made);
+        assert_eq!(made.links, before);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::devlink::{Directory, Numbered};
+use crate::devlink::Directory;
 
 /// How many links may follow one another.
 const LONGEST_CHAIN: usize = 8;
@@ -103,11 +103,8 @@ fn meaning(name: &str, content: &str) -> Option<String> {
 }
 
 impl Directory for Links {
-    fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize {
-        let there: Vec<(usize, &String)> =
-            self.all.iter().filter_map(|(link, to)| Some((name.of(link)?, to))).collect();
-        let taken: Vec<usize> = there.iter().map(|(number, _)| *number).collect();
-        there.iter().find(|(_, to)| *to == target).map_or_else(|| name.free(&taken), |(number, _)| *number)
+    fn links(&self) -> &BTreeMap<String, String> {
+        &self.all
     }
 
     fn link(&mut self, name: &str, target: &str) {
@@ -141,6 +138,7 @@ impl Directory for Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::devlink::{Minor, Rules};
 
     #[test]
     fn links_are_written_relative_read_again_and_keep_their_numbers() {
@@ -166,9 +164,16 @@ mod tests {
             all,
             [("ctx/a0", zero), ("ctx/a1", "/pseudo/ctx@1:a"), ("ctx/third", zero), ("second", zero)]
         );
-        let name = Numbered { before: "ctx/a", behind: "", least: 0 };
-        assert_eq!(again.number(&name, "/pseudo/ctx@1:a"), 1);
-        assert_eq!(again.number(&name, "/pseudo/ctx@9:a"), 2);
+        let (rules, _) = Rules::parse("name=ctx\tctx/a\\N0\n", "");
+        for (addr, path) in [("1", "/pseudo/ctx@1:a"), ("9", "/pseudo/ctx@9:a")] {
+            rules.make(Minor { kind: "ddi_pseudo", name: "ctx", addr, minor: "a", path }, &mut again);
+        }
+        let numbered = again.iter().filter(|(name, _)| name.starts_with("ctx/a"));
+        let numbered: Vec<(&str, &str)> = numbered.collect();
+        assert_eq!(
+            numbered,
+            [("ctx/a0", zero), ("ctx/a1", "/pseudo/ctx@1:a"), ("ctx/a2", "/pseudo/ctx@9:a")]
+        );
         // A link to something else is replaced.
         again.link("ctx/a1", "/pseudo/ctx@9:a");
         assert_eq!(content("ctx/a1"), "../../devices/pseudo/ctx@9:a");

@@ -1,5 +1,6 @@
 //! Minor nodes as processes see them: every path of each, below /devices and in /dev, with its permissions. No locking.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ddi_process::DeviceNode;
@@ -102,14 +103,14 @@ fn usual_names(
     path: &str,
     there: &[Named],
 ) -> Vec<String> {
-    struct Names<'a> {
-        there: &'a [Named],
+    struct Names {
+        /// Those of other minor nodes, leading anywhere.
+        others: BTreeMap<String, String>,
         names: Vec<String>,
     }
-    impl devlink::Directory for Names<'_> {
-        fn number(&mut self, name: &devlink::Numbered<'_>, _: &str) -> usize {
-            let taken = self.there.iter().filter_map(|n| name.of(n.path.strip_prefix("/dev/")?));
-            name.free(&taken.collect::<Vec<_>>())
+    impl devlink::Directory for Names {
+        fn links(&self) -> &BTreeMap<String, String> {
+            &self.others
         }
         fn link(&mut self, name: &str, _: &str) {
             self.names.push(name.to_owned());
@@ -123,7 +124,9 @@ fn usual_names(
         minor: &minor.name,
         path,
     };
-    let mut names = Names { there, names: Vec::new() };
+    let others = there.iter().filter_map(|other| other.path.strip_prefix("/dev/"));
+    let others = others.map(|name| (name.to_owned(), String::new())).collect();
+    let mut names = Names { others, names: Vec::new() };
     devlink::Rules::default().make(by_rule, &mut names);
     names.names.extend(links(driver, node, minor));
     names.names
