@@ -27,7 +27,8 @@ pub struct Series<'a> {
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 90.0;
+/// Room on the right for the lines' names: at least, and for each letter of the longest.
+const RIGHT: (f64, f64) = (90.0, 7.5);
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 50.0;
 
@@ -78,10 +79,12 @@ impl Chart<'_> {
     pub fn svg(&self) -> String {
         let points = || self.series.iter().flat_map(|s| s.points.iter());
         let (xs, ys) = (Axis::over(points().map(|p| p.0)), Axis::over(points().map(|p| p.1)));
-        let x = |value| LEFT + xs.place(value) * (WIDTH - LEFT - RIGHT);
+        let letters = self.series.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+        let right = WIDTH - RIGHT.0.max(16.0 + RIGHT.1 * letters as f64);
+        let x = |value| LEFT + xs.place(value) * (right - LEFT);
         let y = |value| HEIGHT - BOTTOM - ys.place(value) * (HEIGHT - TOP - BOTTOM);
         let mut drawing = Drawing::new(WIDTH, HEIGHT, self.title);
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let bottom = HEIGHT - BOTTOM;
         for (value, label) in ys.ticks() {
             drawing.line((LEFT, y(value)), (right, y(value)), "rule");
             drawing.text((LEFT - 8.0, y(value) + 4.0), Anchor::End, "dim", &label);

@@ -19,6 +19,8 @@ use crate::demo::dev::{Dev, PAGE};
 pub enum What {
     /// Faults of a device page that the driver has unloaded.
     Fault,
+    /// Faults of the page of a new mapping.
+    Touch,
     /// Faults of a page that a bare userfaultfd watches.
     Bare,
     /// Reads of a device page that is loaded.
@@ -67,19 +69,20 @@ fn per_operation(count: u32, mut operation: impl FnMut()) -> f64 {
     times[10]
 }
 
-/// Returns the nanoseconds of an access that faults, the median of [`FAULTS`]. `lose` unloads the page before each.
-fn faults(word: &AtomicU64, mut lose: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
-    let time = |_| {
-        lose()?;
-        // Lets the threads that have unloaded it go to sleep. A yield would not do: Linux puts a thread that yields behind the others for a while.
-        std::thread::sleep(Duration::from_micros(20));
-        let from = Instant::now();
-        word.load(Ordering::Relaxed);
-        Ok(from.elapsed().as_nanos() as f64)
-    };
-    let mut times = (0..FAULTS).map(time).collect::<io::Result<Vec<f64>>>()?;
+/// Returns the nanoseconds of an access that faults, the median of [`FAULTS`]. `fault` makes one by [`access`].
+fn faults(fault: impl FnMut(u32) -> io::Result<f64>) -> io::Result<f64> {
+    let mut times = (0..FAULTS).map(fault).collect::<io::Result<Vec<f64>>>()?;
     times.sort_by(f64::total_cmp);
     Ok(times[times.len() / 2])
+}
+
+/// Returns the nanoseconds of an access to a page that has just been unloaded.
+fn access(word: &AtomicU64) -> f64 {
+    // Lets the threads that have unloaded it go to sleep. A yield would not do: Linux puts a thread that yields behind the others for a while.
+    std::thread::sleep(Duration::from_micros(20));
+    let from = Instant::now();
+    word.load(Ordering::Relaxed);
+    from.elapsed().as_nanos() as f64
 }
 
 /// Nanoseconds of this thread's own processor time per read: nothing waits here, and others on the machine do not count.
@@ -159,14 +162,26 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
         What::Fault => {
             let device = device()?;
             let map = device.map(SCRATCH, PAGE, true)?;
-            faults(map.word(SCRATCH), || device.revoke())?
+            faults(|_| {
+                device.revoke()?;
+                Ok(access(map.word(SCRATCH)))
+            })?
+        }
+        What::Touch => {
+            let device = device()?;
+            faults(|_| {
+                let map = device.map(SCRATCH, PAGE, true)?;
+                let time = access(map.word(SCRATCH));
+                map.unmap(SCRATCH, PAGE)?;
+                Ok(time)
+            })?
         }
         What::Bare => {
             let map = bare_page(socket.ok_or(io::ErrorKind::InvalidInput)?)?;
             let word = first_word(&map);
-            faults(word, || {
+            faults(|_| {
                 zap(word.as_ptr() as u64);
-                Ok(())
+                Ok(access(word))
             })?
         }
         What::Access => reads(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),

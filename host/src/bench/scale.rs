@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
-use super::Bench;
+use super::{Bench, pin};
 use serde::Serialize;
 
 use super::client::CROWD_MAPPINGS;
@@ -72,7 +72,16 @@ impl Row {
         let last = bench.cpus[bench.cpus.len() - 1];
         let us = |what: &str| bench.under_host(what, last).map(|ns| ns / 1000.0);
         let watched = bench.machine.server().fault_mode() != FaultMode::Signal;
-        let fault = if watched { Some(us("fault")?) } else { None };
+        let fault = if watched {
+            // On one core: where Linux puts the host's threads decides what it costs, and it decides anew each time.
+            pin(&[last])?;
+            // Of a new mapping: to have the driver unload a page would have it look at all mappings.
+            let fault = us("touch")?;
+            pin(&bench.cpus)?;
+            Some(fault)
+        } else {
+            None
+        };
         let mappings = processes * CROWD_MAPPINGS;
         Ok(Row { processes, mappings, fault, map: us("map")?, fork: us("fork")?, memory })
     }
