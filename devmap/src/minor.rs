@@ -1,4 +1,4 @@
-//! Minor nodes: what processes open. No locks, any context.
+//! Minor nodes: what processes open. No locks. Making a node allocates its name, and may sleep: user or kernel context.
 
 use alloc::boxed::Box;
 use core::ffi::{CStr, c_char};
@@ -55,7 +55,7 @@ impl NodeType {
 /// ```
 #[must_use]
 pub struct MinorNode {
-    /// In a box, as this is on the stack more than once. `None`: by its number, as [`Device::minor`](crate::Device::minor) says.
+    /// In a box: a node is moved, and would have its name on the stack each time. `None`: by its number, as [`Device::minor`](crate::Device::minor) says.
     name: Option<Box<Text<64>>>,
     pub(crate) kind: NodeType,
     pub(crate) restricted: Option<Restricted>,
@@ -70,7 +70,7 @@ pub(crate) struct Restricted {
 }
 
 impl MinorNode {
-    /// Creates a node of this name, at most 63 bytes without a NUL, with the default permissions. Two nodes of an instance have different names.
+    /// Creates a node of this name, at most 63 bytes without a NUL, with the default permissions. User or kernel context: allocates. Two nodes of an instance have different names.
     pub fn new(name: fmt::Arguments<'_>) -> MinorNode {
         let mut text = Text::new();
         if text.write_fmt(name).is_err() {
@@ -90,7 +90,7 @@ impl MinorNode {
         MinorNode { name: None, kind: NodeType::PSEUDO, restricted: None }
     }
 
-    /// Returns its name.
+    /// Returns the node's name, made of its number if it has none.
     #[inline(always)]
     pub(crate) fn name(self, node: &Node<'_>, index: u32) -> Box<Text<64>> {
         self.name.unwrap_or_else(|| {
@@ -115,7 +115,7 @@ impl MinorNode {
     }
 }
 
-/// Names the node of an index by that and its instance's number.
+/// Writes the driver's name and the instance's number, with the index from the second node on.
 #[inline(never)]
 fn number(mut name: End<'_>, node: &Node<'_>, index: u32) {
     name.add(node.driver_name().to_bytes());

@@ -1,4 +1,4 @@
-//! What is loaded round a fault: the large pages that a device mapping may use, and the block that the platform wants ([`Platform::LOADS_AROUND`]).
+//! Ranges that a fault loads beyond what was accessed: the large pages that a device mapping may use, and the platform's block ([`Platform::LOADS_AROUND`]).
 
 use crate::handle::Hold;
 use crate::object::View;

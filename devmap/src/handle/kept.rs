@@ -74,7 +74,7 @@ impl Kept {
             Memory::User(_) if used::Pins::is_used() => {
                 Kept::boxed(Rare { memory: Some(memory), ..Rare::default() })
             }
-            // There is none unless some is pinned.
+            // There is none unless some is pinned; code to drop it would be in every module.
             Memory::User(_) => {
                 mem::forget(memory);
                 Kept::NOTHING

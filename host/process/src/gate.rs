@@ -64,16 +64,16 @@ struct Serving {
     nudged: bool,
 }
 
-/// What came of the begin of a fault.
+/// Result of [`Gate::enter_fault`].
 pub(super) enum Begun {
     /// It is being served.
     New(Arc<Served>),
-    /// It is not: the thread has a fault that is being served already.
+    /// It is not being served: the thread has another fault that is.
     Back {
         before: Arc<Served>,
-        /// That is this one.
+        /// The same page and access.
         same: bool,
-        /// It was not a signal that took the thread out of it.
+        /// The thread was woken by the end of another fault, not by a signal.
         nudged: bool,
     },
 }
@@ -126,7 +126,7 @@ impl Gate {
         waited
     }
 
-    /// Begins a fault of a thread, when no other thread forks. `back`: not if the thread has one already.
+    /// Begins a fault of a thread, when no other thread forks. With `back`, a thread that has a fault already does not begin another: [`Begun::Back`].
     pub fn enter_fault(&self, new: Served, back: bool) -> Begun {
         let mut state = self.lock();
         if back && let Some(before) = state.faults.iter_mut().rev().find(|s| s.served.tid == new.tid) {

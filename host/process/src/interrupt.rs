@@ -54,7 +54,7 @@ impl Served {
         }
     }
 
-    /// One whose thread is to come back from the beginning.
+    /// Returns the fault, interrupted: a wait on its behalf ends at once.
     pub(super) fn interrupted(mut self) -> Served {
         self.state.get_mut().interrupted = true;
         self

@@ -326,8 +326,8 @@ impl Numbered<'_> {
         digits.parse().ok().filter(|number: &usize| number.to_string() == digits)
     }
 
-    /// The number of the link to `target` that there is, or the first that is free. There may be several, where names of another pattern look like this one's: the one
-    /// that was made by this has the least number of those that it may have.
+    /// Returns the number of the link to `target` that there is, or the first free one. If another pattern's links look like this one's, there may be several: the
+    /// least number that this pattern makes is taken, then the least of all.
     fn choose(&self, links: &BTreeMap<String, String>, target: &str) -> usize {
         let there: Vec<(usize, &String)> =
             links.iter().filter_map(|(link, to)| Some((self.of(link)?, to))).collect();

@@ -1,4 +1,4 @@
-//! What a debugger sees of a process that uses a device: what the process itself would, or an error. And what it can bring about.
+//! Debuggers of processes that use a device. A debugger reads what the process itself would, or gets an error; its stops force orders of events that are rare otherwise.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;

@@ -20,7 +20,7 @@ struct Crew {
     stopped: Option<Instant>,
     /// It has been killed by us.
     killed: bool,
-    /// Its exit status, if that was reported to a debugger's wait.
+    /// Exit status, if the debugger's wait has taken it.
     ended: Option<Status>,
 }
 
